@@ -1,0 +1,93 @@
+//! Who is alive, judged by observation alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use stream_types::Name;
+
+use crate::{Incarnation, Moment, WorkerRow};
+
+/// Remembers when each worker's row was last seen to change, on the observer's own monotonic clock.
+///
+/// No two machines' clocks are ever compared. A worker is dead for this observer when its row, read again, still shows
+/// the heartbeat that was first seen at least a lease duration before that read was sent.
+///
+/// ```
+/// use std::time::Duration;
+/// use lease_core::{Incarnation, Liveness, Moment, WorkerId, WorkerRow};
+/// use stream_types::Name;
+///
+/// let row = WorkerRow::registering(
+///     WorkerId { name: Name::new("pod-1")?, incarnation: Incarnation::first(7) }, None);
+/// let lease_duration = Duration::from_secs(10);
+/// let at = |seconds| Moment::from_start(Duration::from_secs(seconds));
+///
+/// let mut liveness = Liveness::default();
+/// liveness.observe(&[row.clone()], at(0), at(1));
+/// liveness.observe(&[row.clone()], at(10), at(11));
+/// assert!(liveness.is_alive(&row.name, lease_duration), "ten seconds after the row was seen, not after it was sent");
+/// liveness.observe(&[row.clone()], at(11), at(12));
+/// assert!(!liveness.is_alive(&row.name, lease_duration));
+/// # Ok::<(), stream_types::InvalidName>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Liveness {
+    seen: BTreeMap<Name, Sighting>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sighting {
+    incarnation: Incarnation,
+    heartbeat: u64,
+    /// When the answer with this heartbeat first arrived.
+    first_received: Moment,
+    /// When the newest read that still showed it was sent.
+    last_sent: Moment,
+}
+
+impl Sighting {
+    /// For how long the row has certainly not changed.
+    fn silence(&self) -> Duration {
+        self.last_sent.since(self.first_received)
+    }
+}
+
+impl Liveness {
+    /// Takes note of all workers' rows, as read by a request sent and answered at these moments. Workers without a row
+    /// are forgotten.
+    pub fn observe(&mut self, rows: &[WorkerRow], sent: Moment, received: Moment) {
+        let mut before = std::mem::take(&mut self.seen);
+        for row in rows {
+            let fresh = Sighting {
+                incarnation: row.incarnation,
+                heartbeat: row.heartbeat,
+                first_received: received,
+                last_sent: sent,
+            };
+            let unchanged = before
+                .remove(&row.name)
+                .filter(|known| (known.incarnation, known.heartbeat) == (row.incarnation, row.heartbeat));
+            let sighting = unchanged.map_or(fresh, |known| Sighting { last_sent: sent, ..known });
+            self.seen.insert(row.name.clone(), sighting);
+        }
+    }
+
+    /// Whether the worker is to be counted as alive.
+    #[must_use]
+    pub fn is_alive(&self, worker: &Name, lease_duration: Duration) -> bool {
+        self.seen.get(worker).is_some_and(|sighting| sighting.silence() < lease_duration)
+    }
+
+    /// For how long the worker's row has certainly not changed; absent for a worker without a row.
+    #[must_use]
+    pub fn silence(&self, worker: &Name) -> Option<Duration> {
+        self.seen.get(worker).map(Sighting::silence)
+    }
+
+    /// The earliest moment at which a read could show that one of the workers now alive is dead.
+    #[must_use]
+    pub fn next_verdict(&self, lease_duration: Duration) -> Option<Moment> {
+        let alive = self.seen.values().filter(|sighting| sighting.silence() < lease_duration);
+        alive.map(|sighting| sighting.first_received.after(lease_duration)).min()
+    }
+}

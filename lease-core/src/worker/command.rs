@@ -1,0 +1,107 @@
+//! What a worker wants done.
+
+use stream_types::{Name, Position};
+
+use crate::{Epoch, Expected, Incarnation, Lease, LeaseKey, Version, WorkerId, WorkerRow};
+
+/// Something to be done, in any order and at the same time as others, unless it concerns the same lease.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a command lives until it is carried out")]
+pub enum Command {
+    /// Write this row and read those of all workers.
+    Heartbeat(WorkerRow),
+    /// List the leases.
+    ListLeases,
+    /// Write a lease row. There is at most one write under way per lease.
+    Put {
+        /// What must be there.
+        expected: Expected,
+        /// The row to write.
+        next: Lease,
+    },
+    /// Remove the lease row of a shard that its stream no longer has.
+    Delete {
+        /// Which lease.
+        key: LeaseKey,
+        /// The version that it must have.
+        expected: Version,
+    },
+    /// Remove a worker's row. Not answered: nothing depends on it.
+    Forget(WorkerRow),
+    /// List the shards of a stream.
+    ListShards {
+        /// Which stream.
+        stream: Name,
+    },
+    /// Read the shard from the lease's position on, under its epoch.
+    StartShard(Lease),
+    /// Finish the batch in hand, stop reading, and tell by [`Event::Drained`](super::Event::Drained).
+    DrainShard {
+        /// Which shard.
+        key: LeaseKey,
+        /// Under which epoch it is read.
+        epoch: Epoch,
+    },
+    /// Stop reading at once and deliver nothing more. Not answered.
+    StopShard {
+        /// Which shard.
+        key: LeaseKey,
+        /// Under which epoch it was read.
+        epoch: Epoch,
+        /// Why.
+        reason: StopReason,
+    },
+    /// Tell the reader of a shard how its checkpoint went.
+    ReportCheckpoint {
+        /// Which shard.
+        key: LeaseKey,
+        /// Under which epoch it is read.
+        epoch: Epoch,
+        /// The position that is stored now, or why the asked one was refused.
+        result: Result<Position, CheckpointRefusal>,
+    },
+    /// The worker has ended; no command follows.
+    End(Ending),
+}
+
+/// Why a shard's reader must stop at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// The lease row says that somebody else may read the shard.
+    LeaseLost,
+    /// The worker's heartbeat could not be confirmed in time: others may soon take the lease.
+    HeartbeatLate,
+    /// The worker has ended.
+    WorkerEnded,
+}
+
+/// Why a checkpoint was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointRefusal {
+    /// The worker no longer has the lease.
+    #[error("the lease is lost, so that another worker may read the shard: nothing was stored")]
+    LeaseLost,
+    /// The position lies before the stored one.
+    #[error("a checkpoint cannot go back from {stored} to {asked}")]
+    Backwards {
+        /// The position that is stored.
+        stored: Position,
+        /// The refused position.
+        asked: Position,
+    },
+}
+
+/// How a worker's life ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// It handed over all it had, as it was asked to.
+    Left,
+    /// Another process registered under the worker's name.
+    Replaced {
+        /// This worker.
+        worker: WorkerId,
+        /// The other process.
+        by: Incarnation,
+    },
+}

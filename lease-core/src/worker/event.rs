@@ -1,0 +1,79 @@
+//! What a worker is told.
+
+use stream_types::{Name, Position, Shard};
+
+use crate::{Beat, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind};
+
+/// Something that happened. Each is given to [`Worker::on`](super::Worker::on) with the moment at which it did.
+///
+/// Every [`Command`](super::Command) that asks the store or the stream something is answered by exactly one event,
+/// however late, and with an error when no answer came.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "an event lives for one call")]
+pub enum Event {
+    /// The moment of [`Worker::next_wake`](super::Worker::next_wake) has come. Also the first event of all.
+    TimePassed,
+    /// The store pushed a wake-up.
+    Hinted,
+    /// The answer to [`Command::Heartbeat`](super::Command::Heartbeat).
+    HeartbeatAnswered(Result<Beat, StoreErrorKind>),
+    /// The answer to [`Command::ListLeases`](super::Command::ListLeases).
+    LeasesListed(Result<Vec<Lease>, StoreErrorKind>),
+    /// The answer to [`Command::Put`](super::Command::Put).
+    PutAnswered {
+        /// The lease whose row was to be written.
+        key: LeaseKey,
+        /// How it ended.
+        answer: Result<Outcome<Lease>, StoreErrorKind>,
+    },
+    /// The answer to [`Command::Delete`](super::Command::Delete).
+    DeleteAnswered {
+        /// The lease whose row was to be removed.
+        key: LeaseKey,
+        /// How it ended.
+        answer: Result<Outcome<Lease>, StoreErrorKind>,
+    },
+    /// The answer to [`Command::ListShards`](super::Command::ListShards); nothing when the stream did not answer.
+    ShardsListed {
+        /// Which stream.
+        stream: Name,
+        /// All shards that it still has.
+        shards: Option<Vec<Shard>>,
+    },
+    /// The reader of a shard wants a position stored.
+    CheckpointAsked {
+        /// Which shard.
+        key: LeaseKey,
+        /// Under which epoch it reads.
+        epoch: Epoch,
+        /// Up to where all is done.
+        position: Position,
+    },
+    /// The reader of a shard has finished the batch in hand and stopped, as asked.
+    Drained {
+        /// Which shard.
+        key: LeaseKey,
+        /// Under which epoch it read.
+        epoch: Epoch,
+        /// Up to where all is done; absent = up to the last checkpoint.
+        position: Option<Position>,
+    },
+    /// The shard is closed and all of it is processed.
+    ShardEnded {
+        /// Which shard.
+        key: LeaseKey,
+        /// Under which epoch it was read.
+        epoch: Epoch,
+        /// The shards that go on where this one ended.
+        children: Vec<Shard>,
+    },
+    /// The reader of a shard has failed and is gone. It can start again from the last checkpoint.
+    ShardFailed {
+        /// Which shard.
+        key: LeaseKey,
+        /// Under which epoch it read.
+        epoch: Epoch,
+    },
+    /// The worker is to hand over all it has and leave.
+    LeaveAsked,
+}

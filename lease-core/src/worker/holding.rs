@@ -1,0 +1,63 @@
+//! A lease that this worker has.
+
+use std::time::Duration;
+
+use stream_types::{Position, Shard};
+
+use crate::{Epoch, Moment};
+
+/// What a worker does with a lease that it has.
+#[derive(Debug)]
+pub(super) struct Holding {
+    pub(super) epoch: Epoch,
+    pub(super) activity: Activity,
+    /// The newest position that the reader wants stored and that no write carries yet.
+    pub(super) unsaved: Option<Position>,
+    failures: u32,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Activity {
+    /// The shard is being read.
+    Reading,
+    /// The reader was asked to finish its batch.
+    Draining,
+    /// Nobody reads. All up to the position is done, or up to the row's if there is none.
+    Drained(Option<Position>),
+    /// The shard is done; its children need leases before it is finished.
+    Ending(Vec<Shard>),
+    /// The reader failed, and starts again at that moment.
+    Failed(Moment),
+}
+
+impl Holding {
+    const FIRST_PAUSE: Duration = Duration::from_secs(1);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+    pub(super) fn reading(epoch: Epoch) -> Self {
+        Self { epoch, activity: Activity::Reading, unsaved: None, failures: 0 }
+    }
+
+    pub(super) fn fail(&mut self, now: Moment) {
+        let pause = Self::FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(Self::LONGEST_PAUSE);
+        self.failures += 1;
+        self.activity = Activity::Failed(now.after(pause));
+    }
+
+    /// Whether a reader is at work, or still has to learn that the lease is gone.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.activity, Activity::Reading | Activity::Draining | Activity::Ending(_))
+    }
+
+    pub(super) fn has_progressed(&mut self) {
+        self.failures = 0;
+    }
+
+    /// When the worker must be woken for this lease.
+    pub(super) fn next_wake(&self) -> Option<Moment> {
+        match self.activity {
+            Activity::Failed(until) => Some(until),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What happens to the leases that a worker has, or is about to have.
+
+use stream_types::{Position, Shard};
+
+use super::holding::{Activity, Holding};
+use super::table::Write;
+use super::{CheckpointRefusal, Command, StopReason, Worker};
+use crate::{Change, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind};
+
+impl Worker {
+    pub(super) fn on_put(&mut self, key: &LeaseKey, answer: Result<Outcome<Lease>, StoreErrorKind>) {
+        if answer.is_err() && self.pulse.is_valid() {
+            return self.table.postpone(key, self.now);
+        }
+        let Some(write) = self.table.answered(key) else { return };
+        match answer {
+            Ok(Outcome::Applied) => self.accepted(write),
+            // The reply to an earlier try was lost: the row is this very write.
+            Ok(Outcome::Conflict { current: Some(current) }) if current == write.next => self.accepted(write),
+            Ok(Outcome::Conflict { current }) => {
+                self.table.learn(key, current, self.now);
+                self.refused(&write);
+            }
+            Err(_) => self.listing.wanted = true,
+        }
+    }
+
+    fn accepted(&mut self, write: Write) {
+        let Write { next, sent, .. } = write;
+        let key = next.key.clone();
+        self.table.learn(&key, Some(next.clone()), self.now);
+        match next.last_change {
+            Change::Created => {
+                self.announce();
+                // One look at all new leases, not one after each.
+                let all_created = !self.table.is_creating();
+                self.chores.repair |= all_created;
+                self.chores.plan |= all_created;
+            }
+            Change::Taken => {
+                self.pulse.row.generation += 1;
+                if self.pulse.valid_since(sent) {
+                    self.start(next);
+                } else {
+                    self.listing.wanted = true;
+                }
+            }
+            Change::Checkpointed => self.on_saved(&key, &next),
+            Change::Given | Change::Released => {
+                self.holdings.remove(&key);
+                self.announce();
+            }
+            Change::Finished => {
+                self.holdings.remove(&key);
+                self.announce();
+                self.chores.plan = true;
+            }
+        }
+    }
+
+    /// Tells the others soon that leases have come, gone, or changed hands.
+    fn announce(&mut self) {
+        self.pulse.row.generation += 1;
+        self.pulse.hurry();
+    }
+
+    fn refused(&mut self, write: &Write) {
+        let key = &write.next.key;
+        match write.next.last_change {
+            Change::Created => {
+                let all_created = !self.table.is_creating();
+                self.chores.repair |= all_created;
+                self.chores.plan |= all_created;
+            }
+            Change::Taken => self.listing.wanted = true,
+            Change::Given | Change::Released | Change::Checkpointed | Change::Finished => self.lose(key),
+        }
+    }
+
+    /// Somebody else has written the row: the lease is lost.
+    fn lose(&mut self, key: &LeaseKey) {
+        let Some(holding) = self.holdings.remove(key) else { return };
+        if holding.is_running() {
+            let (key, epoch) = (key.clone(), holding.epoch);
+            self.commands.push(Command::StopShard { key, epoch, reason: StopReason::LeaseLost });
+        }
+        self.chores.plan = true;
+    }
+
+    /// Drops the leases whose rows the newest list shows in other hands.
+    pub(super) fn drop_lost(&mut self) {
+        let me = self.id();
+        let is_kept = |(key, holding): (&LeaseKey, &Holding)| {
+            let row = self.table.get(key);
+            row.is_some_and(|row| row.is_owned_by(&me) && row.epoch == holding.epoch) || self.table.is_writing(key)
+        };
+        let lost: Vec<LeaseKey> =
+            self.holdings.iter().filter(|entry| !is_kept(*entry)).map(|(key, _)| key.clone()).collect();
+        for key in lost {
+            self.lose(&key);
+        }
+    }
+
+    pub(super) fn on_checkpoint(&mut self, key: &LeaseKey, epoch: Epoch, position: Position) {
+        let refuse = |refusal| Command::ReportCheckpoint { key: key.clone(), epoch, result: Err(refusal) };
+        let stored = self.table.newest_position(key);
+        let holding = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch);
+        let (Some(stored), Some(holding)) = (stored, holding) else {
+            return self.commands.push(refuse(CheckpointRefusal::LeaseLost));
+        };
+        let newest = holding.unsaved.as_ref().unwrap_or(stored);
+        if !newest.may_advance_to(&position) {
+            let stored = newest.clone();
+            return self.commands.push(refuse(CheckpointRefusal::Backwards { stored, asked: position }));
+        }
+        holding.unsaved = Some(position);
+        self.save(key);
+    }
+
+    /// Writes the newest position that the reader wants stored, unless a write is under way; then it follows that one.
+    pub(super) fn save(&mut self, key: &LeaseKey) {
+        if self.table.is_writing(key) || !self.pulse.is_valid() {
+            return;
+        }
+        let me = self.id();
+        let Some(holding) = self.holdings.get_mut(key) else { return };
+        if let (Some(row), Some(position)) = (self.table.get(key).cloned(), holding.unsaved.take()) {
+            let next = row.checkpointed(position, &me);
+            self.commands.push(self.table.write_over(&row, next, self.now));
+        }
+    }
+
+    fn on_saved(&mut self, key: &LeaseKey, row: &Lease) {
+        let Some(holding) = self.holdings.get_mut(key).filter(|holding| holding.epoch == row.epoch) else { return };
+        holding.has_progressed();
+        let (epoch, result) = (row.epoch, Ok(row.position.clone()));
+        self.commands.push(Command::ReportCheckpoint { key: key.clone(), epoch, result });
+        match holding.activity {
+            Activity::Drained(_) => self.hand_over_drained(key),
+            Activity::Ending(_) => self.chores.repair = true,
+            Activity::Failed(_) => self.chores.plan = true,
+            Activity::Reading | Activity::Draining => self.save(key),
+        }
+    }
+
+    pub(super) fn on_drained(&mut self, key: &LeaseKey, epoch: Epoch, position: Option<Position>) {
+        let holding = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch);
+        let Some(holding) = holding.filter(|holding| holding.activity == Activity::Draining) else { return };
+        holding.activity = Activity::Drained(position);
+        self.hand_over_drained(key);
+    }
+
+    pub(super) fn on_shard_end(&mut self, key: &LeaseKey, epoch: Epoch, children: Vec<Shard>) {
+        let Some(holding) = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch) else { return };
+        if let Some(stream) = self.streams.get_mut(&key.stream) {
+            stream.add_children(&key.stream, &children, &self.table, self.now);
+        }
+        holding.unsaved = None;
+        holding.activity = Activity::Ending(children);
+        self.chores.repair = true;
+    }
+
+    /// Finishes the ended shards whose children all have a lease by now.
+    pub(super) fn finish_ended(&mut self) {
+        let ready = |(key, holding): &(&LeaseKey, &Holding)| match &holding.activity {
+            Activity::Ending(children) => {
+                let has_lease = |child: &Shard| self.table.get(&key.sibling(child.id.clone())).is_some();
+                !self.table.is_writing(key) && children.iter().all(has_lease)
+            }
+            _ => false,
+        };
+        let me = self.id();
+        let ready: Vec<LeaseKey> = self.holdings.iter().filter(ready).map(|(key, _)| key.clone()).collect();
+        for key in ready {
+            if let Some(row) = self.table.get(&key).cloned() {
+                let next = row.finished(&me);
+                self.commands.push(self.table.write_over(&row, next, self.now));
+            }
+        }
+    }
+
+    pub(super) fn on_shard_failure(&mut self, key: &LeaseKey, epoch: Epoch) {
+        let now = self.now;
+        let Some(holding) = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch) else { return };
+        holding.fail(now);
+        self.chores.plan = true;
+    }
+
+    /// Starts the readers whose pause after a failure is over, from their last checkpoint.
+    pub(super) fn restart_failed(&mut self) {
+        for (key, holding) in &mut self.holdings {
+            let due = matches!(holding.activity, Activity::Failed(until) if until <= self.now);
+            if let Some(row) = self.table.get(key).filter(|_| due && !self.table.is_writing(key)) {
+                holding.activity = Activity::Reading;
+                self.commands.push(Command::StartShard(row.clone()));
+            }
+        }
+    }
+}

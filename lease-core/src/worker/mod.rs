@@ -1,0 +1,199 @@
+//! The worker as a state machine: events in, commands out.
+//!
+//! [`Worker::on`] is told what happened and when, and answers with what is to be done. It has no clock, no I/O and no
+//! randomness, so that the whole protocol can be simulated, searched exhaustively, and replayed. Whoever drives it (the
+//! crate `consumer`, or a test) carries the commands out, at the same time where they concern different things, and
+//! brings the answers back as events.
+//!
+//! What it holds to:
+//!
+//! - It heartbeats by its own row alone, whatever the number of its leases, and lists the leases only when the rows of
+//!   the workers show that something changed, or when the audit is due.
+//! - It may deliver until [`Worker::valid_until`], counted from the *sending* of the last confirmed heartbeat. Others
+//!   count its silence from the *receipt* of what they read, so it has stopped before any of them may take over.
+//! - Once it was late, anybody may believe it dead and be about to take its leases. From then on it reads only what it
+//!   has itself taken anew, by a write that such a taker's stale version loses against.
+//! - It gives a lease away, or takes one, only by its plan; and it gives only what is drained.
+//! - It finishes a shard only after each of its children has a lease.
+
+mod command;
+mod event;
+mod holding;
+mod leases;
+mod planning;
+mod pulse;
+mod settings;
+mod streams;
+mod table;
+mod upkeep;
+
+use std::collections::BTreeMap;
+
+use stream_types::Name;
+
+pub use self::command::{CheckpointRefusal, Command, Ending, StopReason};
+pub use self::event::Event;
+use self::holding::Holding;
+use self::pulse::Pulse;
+pub use self::settings::{InvalidSettings, WorkerSettings};
+use self::streams::Stream;
+use self::table::Table;
+use crate::plan::Plan;
+use crate::{Incarnation, LeaseKey, Liveness, Moment, StreamFacts, WorkerId, WorkerRow};
+
+/// One worker of a fleet, from its registration to its end.
+///
+/// ```
+/// use lease_core::worker::{Command, Event, Worker, WorkerSettings};
+/// use lease_core::{Moment, StreamFacts};
+/// use stream_types::{Name, StartPosition};
+/// use std::collections::BTreeMap;
+///
+/// let facts = StreamFacts { created: None, start: StartPosition::Horizon };
+/// let streams = BTreeMap::from([(Name::new("orders")?, facts)]);
+/// let mut worker = Worker::new(Name::new("pod-1")?, 7, WorkerSettings::default(), streams);
+/// let commands = worker.on(Event::TimePassed, Moment::START);
+/// assert!(matches!(commands[..], [Command::Heartbeat(_)]));
+/// # Ok::<(), stream_types::InvalidName>(())
+/// ```
+#[derive(Debug)]
+pub struct Worker {
+    settings: WorkerSettings,
+    nonce: u64,
+    pulse: Pulse,
+    liveness: Liveness,
+    /// All workers' rows as last read.
+    workers: Vec<WorkerRow>,
+    table: Table,
+    listing: Listing,
+    plan: Option<Plan>,
+    holdings: BTreeMap<LeaseKey, Holding>,
+    streams: BTreeMap<Name, Stream>,
+    chores: Chores,
+    ended: bool,
+    now: Moment,
+    commands: Vec<Command>,
+}
+
+/// When the leases are listed.
+#[derive(Debug, Default)]
+struct Listing {
+    wanted: bool,
+    in_flight: Option<Moment>,
+    last: Option<Moment>,
+}
+
+/// What has to be looked at again before the next event, since something that it depends on has changed.
+#[derive(Debug, Default)]
+struct Chores {
+    plan: bool,
+    repair: bool,
+}
+
+impl Worker {
+    /// A worker that has yet to register. The nonce is random: it tells this process from any other of the same name.
+    #[must_use]
+    pub fn new(name: Name, nonce: u64, settings: WorkerSettings, streams: BTreeMap<Name, StreamFacts>) -> Self {
+        let id = WorkerId { name, incarnation: Incarnation::first(nonce) };
+        let row = WorkerRow { zone: settings.zone.clone(), ..WorkerRow::registering(id, settings.capacity) };
+        Self {
+            nonce,
+            pulse: Pulse::new(row, &settings),
+            settings,
+            liveness: Liveness::default(),
+            workers: Vec::new(),
+            table: Table::default(),
+            listing: Listing::default(),
+            plan: None,
+            holdings: BTreeMap::new(),
+            streams: streams.into_iter().map(|(name, facts)| (name, Stream::new(facts))).collect(),
+            chores: Chores::default(),
+            ended: false,
+            now: Moment::START,
+            commands: Vec::new(),
+        }
+    }
+
+    /// The worker's identity. Its incarnation may still grow until it is registered.
+    #[must_use]
+    pub fn id(&self) -> WorkerId {
+        self.pulse.row.id()
+    }
+
+    /// Until when the worker may deliver records, as things stand; absent when it may not.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<Moment> {
+        self.pulse.valid_until().filter(|_| !self.ended)
+    }
+
+    /// When the worker wants to be told that time has passed; absent once it has ended.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Moment> {
+        if self.ended {
+            return None;
+        }
+        let retry = self.table.next_retry().filter(|_| self.pulse.is_valid());
+        let streams = self.streams.values().filter_map(Stream::next_list).filter(|_| self.pulse.is_valid());
+        let restarts = self.holdings.values().filter_map(Holding::next_wake);
+        self.pulse.next_wake().into_iter().chain(retry).chain(streams).chain(restarts).min()
+    }
+
+    /// Whether the worker has ended, and no event will make it do anything.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Tells the worker what happened, and when; returns what is to be done.
+    ///
+    /// Moments must not go back from one call to the next.
+    pub fn on(&mut self, event: Event, now: Moment) -> Vec<Command> {
+        if self.ended {
+            return Vec::new();
+        }
+        self.now = self.now.max(now);
+        if self.pulse.lapses(self.now) {
+            self.stop_all(StopReason::HeartbeatLate);
+            self.table.drop_retries();
+        }
+        match event {
+            Event::TimePassed => {}
+            Event::Hinted => self.pulse.hurry(),
+            Event::HeartbeatAnswered(answer) => self.on_heartbeat(answer),
+            Event::LeasesListed(answer) => self.on_leases(answer),
+            Event::PutAnswered { key, answer } => self.on_put(&key, answer),
+            Event::DeleteAnswered { key, answer } => self.on_delete(&key, answer),
+            Event::ShardsListed { stream, shards } => self.on_shards(&stream, shards),
+            Event::CheckpointAsked { key, epoch, position } => self.on_checkpoint(&key, epoch, position),
+            Event::Drained { key, epoch, position } => self.on_drained(&key, epoch, position),
+            Event::ShardEnded { key, epoch, children } => self.on_shard_end(&key, epoch, children),
+            Event::ShardFailed { key, epoch } => self.on_shard_failure(&key, epoch),
+            Event::LeaveAsked => self.on_leave(),
+        }
+        if !self.ended {
+            self.keep_up();
+        }
+        std::mem::take(&mut self.commands)
+    }
+
+    fn on_leave(&mut self) {
+        self.pulse.row.leaving = true;
+        self.pulse.hurry();
+        self.chores.plan = true;
+    }
+
+    /// Stops all reading at once and forgets all leases.
+    fn stop_all(&mut self, reason: StopReason) {
+        for (key, holding) in std::mem::take(&mut self.holdings) {
+            if holding.is_running() {
+                self.commands.push(Command::StopShard { key, epoch: holding.epoch, reason });
+            }
+        }
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.stop_all(StopReason::WorkerEnded);
+        self.commands.push(Command::End(ending));
+        self.ended = true;
+    }
+}

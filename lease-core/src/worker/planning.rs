@@ -1,0 +1,141 @@
+//! Carrying out a worker's own part of the plan.
+
+use stream_types::Name;
+
+use super::holding::{Activity, Holding};
+use super::{Command, Worker};
+use crate::plan::{Plan, Snapshot, Step, plan};
+use crate::{Change, Lease, LeaseKey, WorkerId};
+
+impl Worker {
+    /// Plans anew, and starts all that falls to this worker.
+    pub(super) fn follow_plan(&mut self) {
+        if !self.pulse.has_looked_round() || !self.table.is_listed() {
+            return;
+        }
+        let me = self.id();
+        let snapshot = Snapshot { workers: self.live_workers(), leases: self.table.rows().map(Iterator::collect) };
+        let plan = plan(&snapshot);
+        let steps = plan.part_of(&me, &snapshot);
+        let rows = self.table.rows().into_iter().flatten();
+        let mine: Vec<Lease> = rows.filter(|row| row.is_owned_by(&me) && !row.is_finished()).cloned().collect();
+        self.plan = Some(plan);
+
+        for step in steps {
+            match step {
+                Step::Take(key) => self.take(&key),
+                Step::Give(key, receiver) => self.hand_over(&key, Some(&receiver)),
+                Step::Release(key) => self.hand_over(&key, None),
+            }
+        }
+        for lease in mine {
+            self.keep_or_leave(&lease);
+        }
+    }
+
+    fn target(&self, key: &LeaseKey) -> Option<&Name> {
+        self.plan.as_ref().and_then(|plan: &Plan| plan.target(key))
+    }
+
+    /// A lease that this worker owns and that the plan does not send elsewhere.
+    fn keep_or_leave(&mut self, lease: &Lease) {
+        let key = &lease.key;
+        if self.table.is_writing(key) {
+            return;
+        }
+        if self.target(key) == Some(&self.pulse.row.name) {
+            match self.holdings.get(key).map(|holding| &holding.activity) {
+                None => self.adopt(lease),
+                Some(Activity::Drained(_)) => self.resume(lease),
+                Some(_) => {}
+            }
+        } else if self.pulse.row.leaving && self.target(key).is_none() {
+            // Alone in the fleet, a leaving worker leaves its leases to nobody.
+            self.hand_over(key, None);
+        }
+    }
+
+    fn take(&mut self, key: &LeaseKey) {
+        if self.table.is_writing(key) {
+            return;
+        }
+        if let Some(lease) = self.table.get(key).cloned() {
+            let next = lease.taken_by(&self.id());
+            self.commands.push(self.table.write_over(&lease, next, self.now));
+        }
+    }
+
+    /// The row says that the lease is this worker's, but it is not reading. What was given to it can be read at once,
+    /// unless somebody may believe this worker dead; everything else is taken anew.
+    fn adopt(&mut self, lease: &Lease) {
+        if lease.last_change == Change::Given && !self.pulse.has_lapsed() {
+            self.start(lease.clone());
+        } else {
+            self.take(&lease.key);
+        }
+    }
+
+    /// The plan wanted the lease moved, and no longer does.
+    fn resume(&mut self, lease: &Lease) {
+        let Some(holding) = self.holdings.get_mut(&lease.key) else { return };
+        if let Activity::Drained(Some(position)) = std::mem::replace(&mut holding.activity, Activity::Reading) {
+            holding.unsaved = Some(position);
+        }
+        let position = holding.unsaved.clone().unwrap_or_else(|| lease.position.clone());
+        self.commands.push(Command::StartShard(lease.clone().at(position)));
+        self.save(&lease.key);
+    }
+
+    pub(super) fn start(&mut self, lease: Lease) {
+        self.holdings.insert(lease.key.clone(), Holding::reading(lease.epoch));
+        self.commands.push(Command::StartShard(lease));
+    }
+
+    /// Moves a lease towards another worker, or towards nobody: drains it first, then writes.
+    fn hand_over(&mut self, key: &LeaseKey, receiver: Option<&WorkerId>) {
+        if self.table.is_writing(key) {
+            return;
+        }
+        let position = match self.holdings.get_mut(key) {
+            None => None,
+            Some(holding) => match &holding.activity {
+                Activity::Reading => {
+                    self.commands.push(Command::DrainShard { key: key.clone(), epoch: holding.epoch });
+                    holding.activity = Activity::Draining;
+                    return;
+                }
+                Activity::Draining | Activity::Ending(_) => return,
+                Activity::Failed(_) => holding.unsaved.clone(),
+                Activity::Drained(position) => position.clone().or_else(|| holding.unsaved.clone()),
+            },
+        };
+        // A receiver that does not know yet that this worker leaves would count on it, and hand leases back.
+        if self.pulse.row.leaving && !self.pulse.is_leaving_known() {
+            return;
+        }
+        let Some(lease) = self.table.get(key).cloned() else { return };
+        let me = self.id();
+        let next = match receiver {
+            Some(receiver) => lease.given_to(receiver, &me),
+            None => lease.released(&me),
+        };
+        let next = next.at(position.unwrap_or_else(|| lease.position.clone()));
+        self.commands.push(self.table.write_over(&lease, next, self.now));
+    }
+
+    /// A shard was drained: hands it over as the plan says.
+    pub(super) fn hand_over_drained(&mut self, key: &LeaseKey) {
+        let Some(lease) = self.table.get(key).cloned() else { return };
+        match self.target(key).cloned() {
+            Some(target) if target == self.pulse.row.name => self.keep_or_leave(&lease),
+            Some(target) => {
+                let receiver = self.live_workers().into_iter().find(|row| row.name == target).map(|row| row.id());
+                match receiver {
+                    Some(receiver) => self.hand_over(key, Some(&receiver)),
+                    None => self.chores.plan = true,
+                }
+            }
+            None => self.hand_over(key, None),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The lease table as one worker knows it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use stream_types::Position;
+
+use super::Command;
+use crate::{Change, Expected, Lease, LeaseKey, Moment};
+
+/// The rows of the last list, brought up to date by the worker's own writes, and the writes under way.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// Absent until the first list.
+    rows: Option<BTreeMap<LeaseKey, Lease>>,
+    writes: BTreeMap<LeaseKey, Write>,
+    deletes: BTreeSet<LeaseKey>,
+    /// When the worker learned how its last write of a row ended. A list sent before may show an older row.
+    touched: BTreeMap<LeaseKey, Moment>,
+}
+
+/// A write that is on its way, or waits to be sent again.
+#[derive(Debug, Clone)]
+pub(super) struct Write {
+    expected: Expected,
+    pub(super) next: Lease,
+    /// When it was first sent.
+    pub(super) sent: Moment,
+    attempts: u32,
+    retry_at: Option<Moment>,
+}
+
+impl Write {
+    const FIRST_PAUSE: Duration = Duration::from_millis(100);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+    fn command(&self) -> Command {
+        Command::Put { expected: self.expected, next: self.next.clone() }
+    }
+
+    fn pause(&self) -> Duration {
+        Self::FIRST_PAUSE.saturating_mul(1 << self.attempts.min(8)).min(Self::LONGEST_PAUSE)
+    }
+}
+
+impl Table {
+    pub(super) fn is_listed(&self) -> bool {
+        self.rows.is_some()
+    }
+
+    /// All rows, ascending by key; absent before the first list.
+    pub(super) fn rows(&self) -> Option<impl Iterator<Item = &Lease>> {
+        self.rows.as_ref().map(BTreeMap::values)
+    }
+
+    pub(super) fn get(&self, key: &LeaseKey) -> Option<&Lease> {
+        self.rows.as_ref()?.get(key)
+    }
+
+    /// The position that a row has, or will have when the write under way is applied.
+    pub(super) fn newest_position(&self, key: &LeaseKey) -> Option<&Position> {
+        let written = self.writes.get(key).map(|write| &write.next.position);
+        written.or_else(|| self.get(key).map(|row| &row.position))
+    }
+
+    pub(super) fn is_writing(&self, key: &LeaseKey) -> bool {
+        self.writes.contains_key(key) || self.deletes.contains(key)
+    }
+
+    pub(super) fn has_writes(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// Whether new leases are on their way.
+    pub(super) fn is_creating(&self) -> bool {
+        self.writes.values().any(|write| write.next.last_change == Change::Created)
+    }
+
+    /// Starts a write. There must be none under way for the same lease.
+    pub(super) fn write(&mut self, expected: Expected, next: Lease, now: Moment) -> Command {
+        debug_assert!(!self.is_writing(&next.key), "one write at a time");
+        let write = Write { expected, next, sent: now, attempts: 0, retry_at: None };
+        let command = write.command();
+        self.writes.insert(write.next.key.clone(), write);
+        command
+    }
+
+    /// Starts the write of a row's successor.
+    pub(super) fn write_over(&mut self, current: &Lease, next: Lease, now: Moment) -> Command {
+        self.write(Expected::Version(current.version), next, now)
+    }
+
+    /// A write has failed in a way that may pass: it is to be sent again.
+    pub(super) fn postpone(&mut self, key: &LeaseKey, now: Moment) {
+        if let Some(write) = self.writes.get_mut(key) {
+            write.retry_at = Some(now.after(write.pause()));
+            write.attempts += 1;
+        }
+    }
+
+    /// The writes that are due to be sent again.
+    pub(super) fn retries(&mut self, now: Moment) -> Vec<Command> {
+        let due = self.writes.values_mut().filter(|write| write.retry_at.is_some_and(|at| at <= now));
+        due.map(|write| {
+            write.retry_at = None;
+            write.command()
+        })
+        .collect()
+    }
+
+    pub(super) fn next_retry(&self) -> Option<Moment> {
+        self.writes.values().filter_map(|write| write.retry_at).min()
+    }
+
+    /// Gives up the writes that wait to be sent again. Those on their way will still be answered.
+    pub(super) fn drop_retries(&mut self) {
+        self.writes.retain(|_, write| write.retry_at.is_none());
+    }
+
+    /// Takes a write that was answered off the list of those under way.
+    pub(super) fn answered(&mut self, key: &LeaseKey) -> Option<Write> {
+        self.writes.remove(key)
+    }
+
+    pub(super) fn delete(&mut self, lease: &Lease) -> Command {
+        self.deletes.insert(lease.key.clone());
+        Command::Delete { key: lease.key.clone(), expected: lease.version }
+    }
+
+    pub(super) fn delete_answered(&mut self, key: &LeaseKey) {
+        self.deletes.remove(key);
+    }
+
+    /// Takes note of what the store is known to have under a key now.
+    pub(super) fn learn(&mut self, key: &LeaseKey, row: Option<Lease>, now: Moment) {
+        let Some(rows) = &mut self.rows else { return };
+        self.touched.insert(key.clone(), now);
+        match row {
+            Some(row) => rows.insert(key.clone(), row),
+            None => rows.remove(key),
+        };
+    }
+
+    /// Replaces the rows by a complete list, except where the worker itself knows better: a row that it is writing, or
+    /// has written since the list was asked for.
+    pub(super) fn replace(&mut self, listed: Vec<Lease>, list_sent: Moment) {
+        self.touched.retain(|_, at| *at >= list_sent);
+        let before = self.rows.take().unwrap_or_default();
+        let mut rows: BTreeMap<LeaseKey, Lease> = listed.into_iter().map(|row| (row.key.clone(), row)).collect();
+        for key in self.writes.keys().chain(&self.deletes).chain(self.touched.keys()) {
+            match before.get(key) {
+                Some(row) => rows.insert(key.clone(), row.clone()),
+                None => rows.remove(key),
+            };
+        }
+        self.rows = Some(rows);
+    }
+}

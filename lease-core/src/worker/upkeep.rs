@@ -1,0 +1,195 @@
+//! What a worker does without being told: heartbeats, lists, retries, and the end.
+
+use stream_types::{Name, Shard};
+
+use super::{Command, Ending, Stream, Worker};
+use crate::plan::designated;
+use crate::{Beat, Expected, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
+
+impl Worker {
+    /// For how many lease durations a worker must be silent before its row is removed.
+    const LEASE_DURATIONS_TO_FORGET: u32 = 10;
+
+    /// Everything that is due by now, or by what has just happened.
+    pub(super) fn keep_up(&mut self) {
+        if self.pulse.is_valid() {
+            self.list_leases();
+            self.commands.extend(self.table.retries(self.now));
+            self.restart_failed();
+            self.follow_streams();
+            if std::mem::take(&mut self.chores.repair) {
+                self.repair();
+            }
+            if std::mem::take(&mut self.chores.plan) {
+                self.follow_plan();
+            }
+        }
+        self.leave_when_done();
+        if let Some(row) = self.pulse.beat(self.now).filter(|_| !self.ended) {
+            self.commands.push(Command::Heartbeat(row));
+        }
+    }
+
+    pub(super) fn on_heartbeat(&mut self, answer: Result<Beat, StoreErrorKind>) {
+        match answer {
+            Ok(Beat::Written { workers }) => self.on_beat_written(workers),
+            Ok(Beat::Replaced { by }) if self.pulse.is_registered() => {
+                self.end(Ending::Replaced { worker: self.id(), by: by.incarnation });
+            }
+            Ok(Beat::Replaced { by }) => self.pulse.succeed(by.incarnation, self.nonce, self.now),
+            Err(_) => self.pulse.failed(),
+        }
+    }
+
+    fn on_beat_written(&mut self, workers: Vec<WorkerRow>) {
+        let was_valid = self.pulse.is_valid();
+        let had_looked_round = self.pulse.has_looked_round();
+        let Some(sent) = self.pulse.confirmed() else { return };
+
+        let before = self.news();
+        self.liveness.observe(&workers, sent, self.now);
+        self.workers = workers;
+        if let Some(verdict) = self.liveness.next_verdict(self.settings.lease_duration) {
+            self.pulse.no_later_than(verdict);
+        }
+        let audit_due = self.listing.last.is_none_or(|last| self.now.since(last) >= self.settings.audit_interval);
+        if !was_valid || audit_due || before != self.news() {
+            self.listing.wanted = true;
+        }
+        self.chores.plan |= !had_looked_round || self.pulse.row.leaving;
+    }
+
+    /// What of the other workers' rows must change for the leases to be worth listing.
+    fn news(&self) -> Vec<WorkerRow> {
+        let others = self.live_workers().into_iter().filter(|row| row.name != self.pulse.row.name);
+        others.map(|row| WorkerRow { heartbeat: 0, ..row.clone() }).collect()
+    }
+
+    /// The rows of the workers believed alive, this one's own row as it stands included.
+    pub(super) fn live_workers(&self) -> Vec<&WorkerRow> {
+        let me = &self.pulse.row;
+        let others = self.workers.iter().filter(|row| row.name != me.name);
+        let alive = others.filter(|row| self.liveness.is_alive(&row.name, self.settings.lease_duration));
+        alive.chain([me]).collect()
+    }
+
+    fn list_leases(&mut self) {
+        if self.listing.wanted && self.listing.in_flight.is_none() {
+            self.listing.wanted = false;
+            self.listing.in_flight = Some(self.now);
+            self.commands.push(Command::ListLeases);
+        }
+    }
+
+    pub(super) fn on_leases(&mut self, answer: Result<Vec<Lease>, StoreErrorKind>) {
+        let Some(sent) = self.listing.in_flight.take() else { return };
+        let Ok(leases) = answer else {
+            // The next confirmed heartbeat asks again, so that a failing store is not asked without a pause.
+            self.listing.last = None;
+            return;
+        };
+        self.listing.last = Some(sent);
+        self.table.replace(leases, sent);
+        self.drop_lost();
+        self.chores.plan = true;
+        self.chores.repair = true;
+        self.assign_chores();
+    }
+
+    /// The chores of the whole fleet, which fall to one worker that all agree on.
+    fn assign_chores(&mut self) {
+        let designated = designated(&self.live_workers()).is_some_and(|row| row.name == self.pulse.row.name);
+        for (name, stream) in &mut self.streams {
+            let is_new = self.table.rows().into_iter().flatten().all(|row| row.key.stream != *name);
+            if designated || is_new {
+                stream.list_every(self.settings.reconcile_interval, self.now);
+            } else {
+                stream.leave_listing_to_others();
+            }
+        }
+        if designated {
+            self.forget_the_dead();
+        }
+    }
+
+    fn forget_the_dead(&mut self) {
+        let long = self.settings.lease_duration * Self::LEASE_DURATIONS_TO_FORGET;
+        let owns = |row: &WorkerRow| {
+            let mut rows = self.table.rows().into_iter().flatten().filter(|lease| !lease.is_finished());
+            rows.any(|lease| lease.owner.as_ref().is_some_and(|owner| owner.name == row.name))
+        };
+        let long_dead = self.workers.iter().filter(|row| self.liveness.silence(&row.name) >= Some(long));
+        let forgotten: Vec<Command> =
+            long_dead.filter(|row| !owns(row)).map(|row| Command::Forget(row.clone())).collect();
+        self.commands.extend(forgotten);
+    }
+
+    fn follow_streams(&mut self) {
+        for (name, stream) in &mut self.streams {
+            if self.table.is_listed() && stream.starts_list(self.now) {
+                self.commands.push(Command::ListShards { stream: name.clone() });
+            }
+        }
+    }
+
+    pub(super) fn on_shards(&mut self, name: &Name, shards: Option<Vec<Shard>>) {
+        let Some(stream) = self.streams.get_mut(name) else { return };
+        let Some(shards) = shards else { return stream.list_failed(self.now) };
+        stream.listed(shards);
+        stream.list_every(self.settings.reconcile_interval, self.now);
+        let vanished: Vec<Lease> = stream.vanished(name, &self.table).into_iter().cloned().collect();
+        for tombstone in vanished {
+            self.commands.push(self.table.delete(&tombstone));
+        }
+        self.chores.repair = true;
+    }
+
+    pub(super) fn on_delete(&mut self, key: &LeaseKey, answer: Result<Outcome<Lease>, StoreErrorKind>) {
+        self.table.delete_answered(key);
+        match answer {
+            Ok(Outcome::Applied) => {
+                self.table.learn(key, None, self.now);
+                self.pulse.row.generation += 1;
+            }
+            Ok(Outcome::Conflict { current }) => self.table.learn(key, current, self.now),
+            // The next reconciliation finds the tombstone again.
+            Err(_) => {}
+        }
+    }
+
+    /// Creates the leases that shards lack, parents before children, and finishes the shards whose children have
+    /// theirs.
+    fn repair(&mut self) {
+        let me = self.id();
+        let missing = |(name, stream): (&Name, &Stream)| stream.missing(name, &self.table, &me);
+        let missing: Vec<Lease> = self.streams.iter().flat_map(missing).collect();
+        for lease in missing {
+            self.commands.push(self.table.write(Expected::Absent, lease, self.now));
+        }
+        self.finish_ended();
+        for (name, stream) in &mut self.streams {
+            stream.settle(name, &self.table);
+        }
+    }
+
+    /// A leaving worker ends when nothing is left to hand over.
+    fn leave_when_done(&mut self) {
+        if !self.pulse.row.leaving || self.ended {
+            return;
+        }
+        if !self.pulse.is_registered() {
+            return self.end(Ending::Left);
+        }
+        let name = &self.pulse.row.name;
+        let is_mine = |lease: &Lease| !lease.is_finished() && lease.owner.as_ref().is_some_and(|o| o.name == *name);
+        let owns = self.table.rows().into_iter().flatten().any(is_mine);
+        let all_known = self.pulse.is_leaving_known() && self.table.is_listed() && self.pulse.is_valid();
+        if !all_known || owns || self.table.has_writes() {
+            return;
+        }
+        if let Some(row) = self.pulse.written() {
+            self.commands.push(Command::Forget(row.clone()));
+            self.end(Ending::Left);
+        }
+    }
+}

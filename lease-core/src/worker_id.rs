@@ -1,0 +1,52 @@
+//! Who a worker is.
+
+use std::fmt;
+
+use stream_types::Name;
+
+/// One running consumer process: a name that may outlive it, and an incarnation that does not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId {
+    /// Stable over restarts where the user can make it so, such as the name of a pod.
+    pub name: Name,
+    /// New at each start.
+    pub incarnation: Incarnation,
+}
+
+/// Which of the processes that bore a worker's name, one after the other.
+///
+/// The number grows by one at each start, as far as the registry remembers the name. The nonce is random and tells two
+/// incarnations apart where the registry had forgotten the name meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation {
+    /// Grows by one at each start.
+    pub number: u64,
+    /// Random, chosen at each start.
+    pub nonce: u64,
+}
+
+impl Incarnation {
+    /// The first incarnation of a name that the registry does not know.
+    #[must_use]
+    pub const fn first(nonce: u64) -> Self {
+        Self { number: 1, nonce }
+    }
+
+    /// The incarnation that takes over a name from this one.
+    #[must_use]
+    pub const fn successor(self, nonce: u64) -> Self {
+        Self { number: self.number + 1, nonce }
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:016x}", self.number, self.nonce)
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.name, self.incarnation.number)
+    }
+}

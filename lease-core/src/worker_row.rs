@@ -1,0 +1,80 @@
+//! A worker's row in the registry.
+
+use std::num::NonZeroU32;
+
+use stream_types::Name;
+
+use crate::plan::PlanVersion;
+use crate::{Incarnation, WorkerId};
+
+/// One row per worker: that it lives, and what the others must know to plan with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerRow {
+    /// The worker's name: the key of the row.
+    pub name: Name,
+    /// Which process bears the name.
+    pub incarnation: Incarnation,
+    /// Grows by one at each write of the row; the first write of an incarnation is [`WorkerRow::REGISTERS`].
+    pub heartbeat: u64,
+    /// How many changes to the set of leases, or to their owners, this incarnation has made. The others list the
+    /// leases again when it changed.
+    pub generation: u64,
+    /// The most leases that the worker takes; absent = any number.
+    pub capacity: Option<NonZeroU32>,
+    /// Where the worker runs, such as an availability zone. For people; the plan does not use it yet.
+    pub zone: Option<Name>,
+    /// The highest version of the plan that the worker can compute.
+    pub plan_version: PlanVersion,
+    /// The worker is on its way out and takes nothing any more.
+    pub leaving: bool,
+}
+
+impl WorkerRow {
+    /// The heartbeat with which an incarnation registers.
+    pub const REGISTERS: u64 = 1;
+
+    /// The row with which a worker registers.
+    #[must_use]
+    pub fn registering(id: WorkerId, capacity: Option<NonZeroU32>) -> Self {
+        Self {
+            name: id.name,
+            incarnation: id.incarnation,
+            heartbeat: Self::REGISTERS,
+            generation: 0,
+            capacity,
+            zone: None,
+            plan_version: PlanVersion::LATEST,
+            leaving: false,
+        }
+    }
+
+    /// The worker's identity.
+    #[must_use]
+    pub fn id(&self) -> WorkerId {
+        WorkerId { name: self.name.clone(), incarnation: self.incarnation }
+    }
+
+    /// Whether this row may be written over `stored`, the row of the same name that the registry has.
+    ///
+    /// An incarnation replaces its own earlier rows, and at registration also the rows of a lower incarnation number.
+    /// Everything else means that another process bears the name by now.
+    ///
+    /// ```
+    /// use lease_core::{Incarnation, WorkerId, WorkerRow};
+    /// use stream_types::Name;
+    ///
+    /// let name = Name::new("pod-1")?;
+    /// let old = WorkerRow::registering(WorkerId { name: name.clone(), incarnation: Incarnation::first(7) }, None);
+    /// let new = WorkerRow::registering(WorkerId { name, incarnation: old.incarnation.successor(8) }, None);
+    /// assert!(new.may_replace(&old));
+    /// assert!(!old.may_replace(&new));
+    /// # Ok::<(), stream_types::InvalidName>(())
+    /// ```
+    #[must_use]
+    pub fn may_replace(&self, stored: &Self) -> bool {
+        if self.incarnation == stored.incarnation {
+            return self.heartbeat >= stored.heartbeat;
+        }
+        self.heartbeat == Self::REGISTERS && self.incarnation.number > stored.incarnation.number
+    }
+}

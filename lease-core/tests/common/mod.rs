@@ -1,0 +1,4 @@
+//! What the tests of this crate share.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub(crate) mod rows;
