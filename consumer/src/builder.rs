@@ -1,0 +1,57 @@
+//! Putting a consumer together.
+
+use std::sync::Arc;
+
+use kinesis_source::Source;
+use lease_core::LeaseStore;
+use stream_types::Name;
+
+use crate::{Consumer, ConsumerSettings, InvalidConsumerSettings, ProcessorFactory};
+
+/// A consumer in the making: the components here, the numbers in [`ConsumerSettings`].
+#[derive(Debug)]
+pub struct ConsumerBuilder {
+    store: Arc<dyn LeaseStore>,
+    source: Arc<dyn Source>,
+    worker_name: Option<Name>,
+    settings: ConsumerSettings,
+}
+
+impl ConsumerBuilder {
+    pub(crate) fn new(store: Arc<dyn LeaseStore>, source: Arc<dyn Source>) -> Self {
+        Self { store, source, worker_name: None, settings: ConsumerSettings::default() }
+    }
+
+    /// The worker's name. Each process needs one of its own.
+    ///
+    /// A name that survives restarts, such as that of a stateful pod, lets a restarted process go on with its leases at
+    /// once, and moves none. By default the name is random.
+    #[must_use]
+    pub fn worker_name(self, name: Name) -> Self {
+        Self { worker_name: Some(name), ..self }
+    }
+
+    /// The settings, in place of the defaults.
+    #[must_use]
+    pub fn settings(self, settings: ConsumerSettings) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// The consumer, whose shards the factory's processors process.
+    ///
+    /// # Errors
+    ///
+    /// The settings cannot work.
+    pub fn build<Factory: ProcessorFactory>(
+        self,
+        factory: Factory,
+    ) -> Result<Consumer<Factory>, InvalidConsumerSettings> {
+        self.settings.validate()?;
+        let random_name = || {
+            let name = format!("worker-{:016x}", fastrand::u64(..));
+            Name::new(name).expect("letters and digits make a name")
+        };
+        let worker_name = self.worker_name.unwrap_or_else(random_name);
+        Ok(Consumer::new(self.store, self.source, worker_name, self.settings, factory))
+    }
+}

@@ -1,0 +1,118 @@
+//! Carrying out the worker's questions to the store and the stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kinesis_source::Source;
+use lease_core::worker::{Command, Event};
+use lease_core::{LeaseStore, StoreError, StoreErrorKind};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+/// The calls under way. Each ends with exactly one event, or with none where nobody waits for an answer.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    store: Arc<dyn LeaseStore>,
+    source: Arc<dyn Source>,
+    timeout: Duration,
+    /// Bounds the writes under way. Heartbeats and lists do not queue behind them.
+    writes: Arc<Semaphore>,
+    running: JoinSet<Option<Event>>,
+}
+
+impl Calls {
+    pub(crate) fn new(
+        store: Arc<dyn LeaseStore>,
+        source: Arc<dyn Source>,
+        timeout: Duration,
+        concurrent_writes: usize,
+    ) -> Self {
+        let writes = Arc::new(Semaphore::new(concurrent_writes));
+        Self { store, source, timeout, writes, running: JoinSet::new() }
+    }
+
+    /// The next call that has ended; waits for ever while none is under way.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        match self.running.join_next().await {
+            Some(ended) => ended.unwrap_or_else(|error| {
+                // A store that panics answers nothing; the heartbeat's validity takes care of the rest.
+                warn!(%error, "a call to the lease store or the stream panicked");
+                None
+            }),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Starts a call for a command to the store or the stream.
+    pub(crate) fn start(&mut self, command: Command) {
+        let (store, timeout, writes) = (Arc::clone(&self.store), self.timeout, Arc::clone(&self.writes));
+        match command {
+            Command::Heartbeat(row) => self.running.spawn(async move {
+                let beat = within(timeout, StoreErrorKind::Ambiguous, store.heartbeat(&row)).await;
+                Some(Event::HeartbeatAnswered(beat))
+            }),
+            Command::ListLeases => self.running.spawn(async move {
+                let leases = within(timeout, StoreErrorKind::Unavailable, store.list()).await;
+                Some(Event::LeasesListed(leases))
+            }),
+            Command::Put { expected, next } => self.running.spawn(async move {
+                let _permit = writes.acquire().await;
+                let answer = within(timeout, StoreErrorKind::Ambiguous, store.put(expected, &next)).await;
+                debug!(key = %next.key, change = next.last_change.as_str(), version = %next.version, ?answer, "wrote");
+                Some(Event::PutAnswered { key: next.key, answer })
+            }),
+            Command::Delete { key, expected } => self.running.spawn(async move {
+                let _permit = writes.acquire().await;
+                let answer = within(timeout, StoreErrorKind::Ambiguous, store.delete(&key, expected)).await;
+                Some(Event::DeleteAnswered { key, answer })
+            }),
+            Command::Forget(row) => self.running.spawn(async move {
+                let _permit = writes.acquire().await;
+                // Nothing depends on it: the row of a worker that is gone does no harm.
+                let _answer = within(timeout, StoreErrorKind::Ambiguous, store.forget(&row)).await;
+                None
+            }),
+            Command::ListShards { stream } => {
+                let source = Arc::clone(&self.source);
+                self.running.spawn(async move {
+                    let shards = source.list_shards().await;
+                    let shards = shards.inspect_err(|error| warn!(%stream, %error, "the shards cannot be listed now"));
+                    Some(Event::ShardsListed { stream, shards: shards.ok() })
+                })
+            }
+            Command::StartShard(_)
+            | Command::DrainShard { .. }
+            | Command::StopShard { .. }
+            | Command::ReportCheckpoint { .. }
+            | Command::End(_) => unreachable!("these are no calls"),
+        };
+    }
+
+    /// Waits for the calls that are under way, such as the last one of a worker that leaves; but no longer than one
+    /// call may take.
+    pub(crate) async fn finish(mut self) {
+        let all_ended = async { while self.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.timeout, all_ended).await.is_err() {
+            debug!("calls that nobody waits for any more are given up");
+        }
+    }
+}
+
+/// Bounds a call in time, logs what went wrong, and keeps what the worker has to know of it.
+async fn within<Answer>(
+    timeout: Duration,
+    kind_when_late: StoreErrorKind,
+    call: impl Future<Output = Result<Answer, StoreError>>,
+) -> Result<Answer, StoreErrorKind> {
+    match tokio::time::timeout(timeout, call).await {
+        Ok(answer) => answer.map_err(|error| {
+            warn!(%error, operation = %error.operation(), "the lease store failed");
+            error.kind()
+        }),
+        Err(_) => {
+            warn!(?timeout, "the lease store did not answer in time");
+            Err(kind_when_late)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The consumer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use kinesis_source::Source;
+use lease_core::worker::Worker;
+use lease_core::{LeaseStore, StreamFacts};
+use stream_types::Name;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::driver::Driver;
+use crate::{ConsumerBuilder, ConsumerError, ConsumerSettings, ProcessorFactory, Report};
+
+/// One process of a fleet that shares the shards of a stream.
+pub struct Consumer<Factory> {
+    store: Arc<dyn LeaseStore>,
+    source: Arc<dyn Source>,
+    worker_name: Name,
+    settings: ConsumerSettings,
+    factory: Arc<Factory>,
+}
+
+impl Consumer<()> {
+    /// Starts to build a consumer of that stream, with its leases in that store.
+    pub fn builder(store: Arc<dyn LeaseStore>, source: Arc<dyn Source>) -> ConsumerBuilder {
+        ConsumerBuilder::new(store, source)
+    }
+}
+
+impl<Factory: ProcessorFactory> Consumer<Factory> {
+    pub(crate) fn new(
+        store: Arc<dyn LeaseStore>,
+        source: Arc<dyn Source>,
+        worker_name: Name,
+        settings: ConsumerSettings,
+        factory: Factory,
+    ) -> Self {
+        Self { store, source, worker_name, settings, factory: Arc::new(factory) }
+    }
+
+    /// Consumes until the future is ready; then hands over everything it has, and leaves.
+    ///
+    /// Leaving ends at the latest with [`ConsumerSettings::leave_deadline`]. Dropping this future instead ends the
+    /// consumer at once, like a crash: nothing is handed over, and the others wait for the lease duration to pass.
+    ///
+    /// # Errors
+    ///
+    /// The stream does not exist or may not be read, or another process took over the worker's name.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<Report, ConsumerError> {
+        let stream = self.source.describe().await?;
+        let start = self.settings.starting_position.resolve(SystemTime::now());
+        let facts = StreamFacts { created: stream.created, start };
+        let streams = BTreeMap::from([(self.source.name().clone(), facts)]);
+        let nonce = fastrand::u64(..);
+        let worker = Worker::new(self.worker_name, nonce, self.settings.worker.clone(), streams);
+
+        let leave = CancellationToken::new();
+        let driver = Driver::new(worker, self.store, self.source, self.settings, self.factory, leave.clone());
+        // On a task of its own, so that heartbeats wait for nobody; in a set, so that it ends when this future does.
+        let mut task = JoinSet::new();
+        task.spawn(driver.run());
+        let ended = tokio::select! {
+            biased;
+            ended = task.join_next() => ended,
+            () = stop => {
+                leave.cancel();
+                task.join_next().await
+            }
+        };
+        match ended {
+            Some(Ok(result)) => result,
+            Some(Err(error)) => Err(ConsumerError::Bug(error.to_string())),
+            None => Err(ConsumerError::Bug("the task is gone".into())),
+        }
+    }
+}
+
+impl<Factory> fmt::Debug for Consumer<Factory> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Consumer");
+        debug.field("worker_name", &self.worker_name).field("source", &self.source).field("store", &self.store);
+        debug.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,172 @@
+//! What a processor sees of its shard.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kinesis_source::{Batch, Record};
+use lease_core::worker::CheckpointRefusal;
+use lease_core::{Epoch, LeaseKey};
+use stream_types::{Name, Position, ShardId};
+use tokio::sync::{mpsc, oneshot};
+
+/// A shard in this worker's hands, under one epoch of its lease. Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct ShardContext {
+    key: LeaseKey,
+    epoch: Epoch,
+    requests: mpsc::Sender<CheckpointRequest>,
+}
+
+/// A checkpoint on its way to the driver.
+#[derive(Debug)]
+pub(crate) struct CheckpointRequest {
+    pub(crate) key: LeaseKey,
+    pub(crate) epoch: Epoch,
+    pub(crate) position: Position,
+    /// Nobody waits for an automatic checkpoint.
+    pub(crate) reply: Option<oneshot::Sender<Result<(), CheckpointError>>>,
+}
+
+impl ShardContext {
+    pub(crate) const fn new(key: LeaseKey, epoch: Epoch, requests: mpsc::Sender<CheckpointRequest>) -> Self {
+        Self { key, epoch, requests }
+    }
+
+    /// The lease's key.
+    #[must_use]
+    pub const fn key(&self) -> &LeaseKey {
+        &self.key
+    }
+
+    /// The stream.
+    #[must_use]
+    pub const fn stream(&self) -> &Name {
+        &self.key.stream
+    }
+
+    /// The shard.
+    #[must_use]
+    pub const fn shard(&self) -> &ShardId {
+        &self.key.shard
+    }
+
+    /// The **fencing token**: it grows with every change of the shard's owner. Write it beside your results, and refuse
+    /// what comes with a lower one than is already there.
+    #[must_use]
+    pub const fn fencing_token(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Stores that everything up to the record, itself included, is done. Returns once that is certain.
+    ///
+    /// # Errors
+    ///
+    /// The lease is lost, or a later position is stored already. While the lease table is out of reach, this waits.
+    pub async fn checkpoint(&self, record: &Record) -> Result<(), CheckpointError> {
+        self.checkpoint_at(Position::After(record.position())).await
+    }
+
+    pub(crate) async fn checkpoint_at(&self, position: Position) -> Result<(), CheckpointError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(position, Some(reply)).await?;
+        answer.await.unwrap_or(Err(CheckpointError::LeaseLost))
+    }
+
+    /// Asks for a checkpoint without waiting for it.
+    pub(crate) async fn ask_for_checkpoint(&self, position: Position) -> Result<(), CheckpointError> {
+        self.send(position, None).await
+    }
+
+    async fn send(
+        &self,
+        position: Position,
+        reply: Option<oneshot::Sender<Result<(), CheckpointError>>>,
+    ) -> Result<(), CheckpointError> {
+        let request = CheckpointRequest { key: self.key.clone(), epoch: self.epoch, position, reply };
+        self.requests.send(request).await.map_err(|_| CheckpointError::LeaseLost)
+    }
+}
+
+/// Records of one shard, in order, at least one. Clones are cheap.
+#[derive(Clone)]
+pub struct ShardBatch {
+    context: ShardContext,
+    batch: Arc<Batch>,
+}
+
+impl ShardBatch {
+    pub(crate) fn new(context: ShardContext, batch: Batch) -> Self {
+        Self { context, batch: Arc::new(batch) }
+    }
+
+    /// The shard that the records are from.
+    #[must_use]
+    pub const fn shard(&self) -> &ShardContext {
+        &self.context
+    }
+
+    /// The records, ascending by sequence number.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.batch.records
+    }
+
+    /// How far the end of the batch lies behind the newest record of the shard, as the stream tells.
+    #[must_use]
+    pub fn behind_latest(&self) -> Option<Duration> {
+        self.batch.behind_latest
+    }
+
+    /// Stores that the whole batch is done. Returns once that is certain.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ShardContext::checkpoint`].
+    pub async fn checkpoint(&self) -> Result<(), CheckpointError> {
+        match self.end_position() {
+            Some(position) => self.context.checkpoint_at(position).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn end_position(&self) -> Option<Position> {
+        self.batch.end_position()
+    }
+}
+
+/// Without the records: payloads do not belong into logs.
+impl fmt::Debug for ShardBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { context, batch } = self;
+        let mut debug = f.debug_struct("ShardBatch");
+        debug.field("key", &context.key).field("epoch", &context.epoch).field("records", &batch.records.len());
+        debug.finish_non_exhaustive()
+    }
+}
+
+/// A checkpoint was not stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The worker no longer has the lease. Stop working on the shard: its records go to another worker.
+    #[error("the lease is lost, so that another worker may read the shard: nothing was stored")]
+    LeaseLost,
+    /// A later position is stored already.
+    #[error("a checkpoint cannot go back from {stored} to {asked}")]
+    Backwards {
+        /// The position that is stored.
+        stored: Position,
+        /// The refused position.
+        asked: Position,
+    },
+}
+
+impl From<CheckpointRefusal> for CheckpointError {
+    fn from(refusal: CheckpointRefusal) -> Self {
+        match refusal {
+            CheckpointRefusal::Backwards { stored, asked } => Self::Backwards { stored, asked },
+            _ => Self::LeaseLost,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The loop that carries the worker's commands out and brings the answers back.
+
+use std::sync::Arc;
+
+use kinesis_source::Source;
+use lease_core::worker::{Command, Ending, Event, Worker};
+use lease_core::{Hints, LeaseStore};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::calls::Calls;
+use crate::context::CheckpointRequest;
+use crate::shards::Shards;
+use crate::validity::Validity;
+use crate::{ConsumerError, ConsumerSettings, ProcessorFactory, Report};
+
+/// Drives one worker: the only place where its decisions meet the store, the stream and the clock.
+pub(crate) struct Driver<Factory> {
+    worker: Worker,
+    settings: ConsumerSettings,
+    validity: Validity,
+    calls: Calls,
+    shards: Shards<Factory>,
+    checkpoint_requests: mpsc::Receiver<CheckpointRequest>,
+    hints: Option<Box<dyn Hints>>,
+    leave: CancellationToken,
+    /// Set once leaving was asked for.
+    leave_by: Option<Instant>,
+    ending: Option<Ending>,
+}
+
+impl<Factory: ProcessorFactory> Driver<Factory> {
+    /// How many checkpoints may wait for the driver before a processor has to wait too.
+    const QUEUED_CHECKPOINTS: usize = 256;
+
+    /// A call to the store may take this part of the lease duration, so that a heartbeat can fail and be sent again.
+    const TIMEOUT_PARTS: u32 = 4;
+
+    pub(crate) fn new(
+        worker: Worker,
+        store: Arc<dyn LeaseStore>,
+        source: Arc<dyn Source>,
+        settings: ConsumerSettings,
+        factory: Arc<Factory>,
+        leave: CancellationToken,
+    ) -> Self {
+        let (requests, checkpoint_requests) = mpsc::channel(Self::QUEUED_CHECKPOINTS);
+        let validity = Validity::starting_at(Instant::now());
+        let timeout = settings.worker.lease_duration / Self::TIMEOUT_PARTS;
+        let hints = store.hints();
+        let calls = Calls::new(store, Arc::clone(&source), timeout, settings.concurrent_writes);
+        let shards = Shards::new(source, factory, settings.checkpoints, validity.clone(), requests);
+        Self {
+            worker,
+            settings,
+            validity,
+            calls,
+            shards,
+            checkpoint_requests,
+            hints,
+            leave,
+            leave_by: None,
+            ending: None,
+        }
+    }
+
+    pub(crate) async fn run(mut self) -> Result<Report, ConsumerError> {
+        info!(worker = %self.worker.id().name, "the worker starts");
+        self.tell(Event::TimePassed);
+        while self.ending.is_none() {
+            let event = self.next_event().await;
+            if self.leave_by.is_some_and(|deadline| deadline <= Instant::now()) && self.ending.is_none() {
+                warn!(deadline = ?self.settings.leave_deadline, "leaving took too long: what is left is cancelled");
+                break;
+            }
+            event.into_iter().for_each(|event| self.tell(event));
+        }
+        self.validity.set(None);
+        let left = self.ending == Some(Ending::Left);
+        if left {
+            self.calls.finish().await;
+        }
+        let report = Report { left_in_time: left, ..self.shards.finish().await };
+        match self.ending {
+            Some(Ending::Replaced { worker, by }) => {
+                let (older, newer) = (worker.incarnation.number, by.number);
+                error!(worker = %worker.name, older, newer, "another process took over the worker's name");
+                Err(ConsumerError::Replaced { worker: worker.name, older, newer })
+            }
+            _ => Ok(report),
+        }
+    }
+
+    /// Waits for the next thing that the worker has to know. Nothing means: look at the time.
+    async fn next_event(&mut self) -> Option<Event> {
+        let wake = self.worker.next_wake().map(|moment| self.validity.instant(moment));
+        let leave_by = self.leave_by;
+        tokio::select! {
+            biased;
+            () = self.leave.cancelled(), if leave_by.is_none() => {
+                info!(worker = %self.worker.id().name, "the worker leaves");
+                self.leave_by = Some(Instant::now() + self.settings.leave_deadline);
+                Some(Event::LeaveAsked)
+            }
+            event = self.calls.next() => event,
+            event = self.shards.next() => event,
+            Some(request) = self.checkpoint_requests.recv() => Some(self.shards.expect_checkpoint(request)),
+            () = next_hint(&mut self.hints) => Some(Event::Hinted),
+            () = sleep_until_some(wake) => Some(Event::TimePassed),
+            () = sleep_until_some(leave_by) => None,
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        let now = self.validity.now();
+        for command in self.worker.on(event, now) {
+            self.carry_out(command);
+        }
+        self.validity.set(self.worker.valid_until());
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::StartShard(lease) => self.shards.start(lease),
+            Command::DrainShard { key, epoch } => self.shards.drain(&key, epoch),
+            Command::StopShard { key, epoch, reason } => self.shards.stop(&key, epoch, reason),
+            Command::ReportCheckpoint { key, epoch, result } => self.shards.report_checkpoint(&key, epoch, result),
+            Command::End(ending) => self.ending = Some(ending),
+            call => self.calls.start(call),
+        }
+    }
+}
+
+async fn sleep_until_some(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_hint(hints: &mut Option<Box<dyn Hints>>) {
+    match hints {
+        Some(hints) => hints.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,106 @@
+//! How a consumer behaves.
+
+use std::time::{Duration, SystemTime};
+
+use lease_core::worker::{InvalidSettings, WorkerSettings};
+use stream_types::{StartPosition, Timestamp};
+
+/// The settings of a consumer, apart from its components. Checked as a whole when the consumer is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerSettings {
+    /// The times that the fleet lives by. All its workers should have the same.
+    pub worker: WorkerSettings,
+    /// Where an application starts that has never read the stream. Default: the horizon.
+    pub starting_position: StartingPosition,
+    /// Who stores how far reading has got. Default: automatically, every 5 s.
+    pub checkpoints: Checkpoints,
+    /// How long leaving may take; what is not drained by then is cancelled. Default 30 s.
+    pub leave_deadline: Duration,
+    /// How many writes to the lease table may be under way at once. Default 32.
+    pub concurrent_writes: usize,
+}
+
+impl Default for ConsumerSettings {
+    fn default() -> Self {
+        Self {
+            worker: WorkerSettings::default(),
+            starting_position: StartingPosition::Horizon,
+            checkpoints: Checkpoints::Automatic { every: Duration::from_secs(5) },
+            leave_deadline: Duration::from_secs(30),
+            concurrent_writes: 32,
+        }
+    }
+}
+
+/// Where an application starts that has never read the stream. One that has goes on where it stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartingPosition {
+    /// The oldest record that the stream still has.
+    Horizon,
+    /// The records that arrive from now on. "Now" is the time on this machine's clock when the application starts for
+    /// the first time; it is stored, so that a crash before the first checkpoint skips nothing.
+    Latest,
+    /// The first record that arrived at that time or later.
+    Timestamp(Timestamp),
+}
+
+impl StartingPosition {
+    /// The place that it names at that time.
+    pub(crate) fn resolve(self, now: SystemTime) -> StartPosition {
+        match self {
+            Self::Horizon => StartPosition::Horizon,
+            Self::Latest => StartPosition::Timestamp(now.into()),
+            Self::Timestamp(timestamp) => StartPosition::Timestamp(timestamp),
+        }
+    }
+}
+
+/// Who stores how far reading has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkpoints {
+    /// The consumer, after a batch was processed, but no more often than this for each shard, and always when a shard is
+    /// drained. Zero means after every batch.
+    ///
+    /// A crash repeats what was processed since; each checkpoint is one write to the lease table.
+    Automatic {
+        /// The shortest time between two checkpoints of a shard.
+        every: Duration,
+    },
+    /// The processor, by [`ShardContext::checkpoint`](crate::ShardContext::checkpoint). A planned move, too, repeats
+    /// what the processor did not checkpoint; it is told in time by
+    /// [`RecordProcessor::draining`](crate::RecordProcessor::draining).
+    Manual,
+}
+
+impl ConsumerSettings {
+    /// Refuses settings that cannot work.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`WorkerSettings::validate`]; no write may be under way at all; leaving may take no time.
+    pub fn validate(&self) -> Result<(), InvalidConsumerSettings> {
+        self.worker.validate()?;
+        if self.concurrent_writes == 0 {
+            return Err(InvalidConsumerSettings::NoWrites);
+        }
+        if self.leave_deadline.is_zero() {
+            return Err(InvalidConsumerSettings::NoTimeToLeave);
+        }
+        Ok(())
+    }
+}
+
+/// Settings that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidConsumerSettings {
+    /// The worker's settings cannot work.
+    #[error(transparent)]
+    Worker(#[from] InvalidSettings),
+    /// Without a write, no lease can be taken.
+    #[error("concurrent_writes is 0: allow at least 1 write to the lease table at a time")]
+    NoWrites,
+    /// Every shard would be cancelled instead of drained.
+    #[error("leave_deadline is 0: give leaving some time, such as 30s")]
+    NoTimeToLeave,
+}

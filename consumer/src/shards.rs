@@ -1,0 +1,199 @@
+//! The shards that this process reads: their tasks, and the checkpoints that they wait for.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::FutureExt;
+use kinesis_source::Source;
+use lease_core::worker::{CheckpointRefusal, Event, StopReason};
+use lease_core::{Epoch, Lease, LeaseKey};
+use stream_types::Position;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::context::CheckpointRequest;
+use crate::shard_task::{ShardTask, TaskEnd};
+use crate::validity::Validity;
+use crate::{CheckpointError, Checkpoints, ProcessorFactory, Report, ShardContext, ShardOutcome};
+
+/// All shards' tasks, owned here: none outlives it.
+pub(crate) struct Shards<Factory> {
+    source: Arc<dyn Source>,
+    factory: Arc<Factory>,
+    checkpoints: Checkpoints,
+    processed: Arc<AtomicU64>,
+    validity: Validity,
+    requests: mpsc::Sender<CheckpointRequest>,
+    tasks: JoinSet<Ended>,
+    handles: BTreeMap<LeaseKey, Handle>,
+    report: Report,
+}
+
+/// What the driver keeps of a running task.
+struct Handle {
+    epoch: Epoch,
+    drain: CancellationToken,
+    stop: CancellationToken,
+    waiting: Vec<Waiting>,
+}
+
+/// A processor that waits for its checkpoint.
+struct Waiting {
+    position: Position,
+    reply: oneshot::Sender<Result<(), CheckpointError>>,
+}
+
+/// A task that has ended, and how.
+pub(crate) struct Ended {
+    key: LeaseKey,
+    epoch: Epoch,
+    end: Result<TaskEnd, Panic>,
+}
+
+type Panic = Box<dyn Any + Send>;
+
+impl<Factory: ProcessorFactory> Shards<Factory> {
+    pub(crate) fn new(
+        source: Arc<dyn Source>,
+        factory: Arc<Factory>,
+        checkpoints: Checkpoints,
+        validity: Validity,
+        requests: mpsc::Sender<CheckpointRequest>,
+    ) -> Self {
+        let (tasks, handles, report) = (JoinSet::new(), BTreeMap::new(), Report::default());
+        let processed = Arc::default();
+        Self { source, factory, checkpoints, processed, validity, requests, tasks, handles, report }
+    }
+
+    /// Starts to read a shard from its lease's position on.
+    pub(crate) fn start(&mut self, lease: Lease) {
+        let Lease { key, epoch, position, .. } = lease;
+        info!(%key, %epoch, %position, "reading starts");
+        let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+        let context = ShardContext::new(key.clone(), epoch, self.requests.clone());
+        let factory = Arc::clone(&self.factory);
+        let task = ShardTask {
+            source: Arc::clone(&self.source),
+            context,
+            position,
+            checkpoints: self.checkpoints,
+            processed: Arc::clone(&self.processed),
+            validity: self.validity.clone(),
+            drain: drain.clone(),
+            stop: stop.clone(),
+        };
+        let (task_key, task_epoch) = (key.clone(), epoch);
+        self.tasks.spawn(async move {
+            // A panic of the processor is a failure of its shard alone. What it may have left half done is its own,
+            // and is dropped with it.
+            let end = AssertUnwindSafe(task.run(&*factory)).catch_unwind().await;
+            Ended { key: task_key, epoch: task_epoch, end }
+        });
+        self.handles.insert(key, Handle { epoch, drain, stop, waiting: Vec::new() });
+    }
+
+    fn handle(&mut self, key: &LeaseKey, epoch: Epoch) -> Option<&mut Handle> {
+        self.handles.get_mut(key).filter(|handle| handle.epoch == epoch)
+    }
+
+    pub(crate) fn drain(&mut self, key: &LeaseKey, epoch: Epoch) {
+        if let Some(handle) = self.handle(key, epoch) {
+            handle.drain.cancel();
+        }
+    }
+
+    pub(crate) fn stop(&mut self, key: &LeaseKey, epoch: Epoch, reason: StopReason) {
+        if let Some(handle) = self.handle(key, epoch) {
+            info!(%key, %epoch, ?reason, "reading stops at once");
+            handle.stop.cancel();
+            handle.waiting.clear();
+        }
+    }
+
+    /// A processor waits for a checkpoint that the worker is about to be asked for.
+    pub(crate) fn expect_checkpoint(&mut self, request: CheckpointRequest) -> Event {
+        let CheckpointRequest { key, epoch, position, reply } = request;
+        // Without a handle the lease is gone; dropping the reply says so.
+        if let (Some(reply), Some(handle)) = (reply, self.handle(&key, epoch)) {
+            handle.waiting.push(Waiting { position: position.clone(), reply });
+        }
+        Event::CheckpointAsked { key, epoch, position }
+    }
+
+    /// Tells the processors that wait for it how a checkpoint went.
+    pub(crate) fn report_checkpoint(
+        &mut self,
+        key: &LeaseKey,
+        epoch: Epoch,
+        result: Result<Position, CheckpointRefusal>,
+    ) {
+        let Some(handle) = self.handle(key, epoch) else { return };
+        let concerned = |waiting: &mut Waiting| match &result {
+            Ok(stored) => waiting.position.may_advance_to(stored),
+            Err(CheckpointRefusal::Backwards { asked, .. }) => waiting.position == *asked,
+            Err(_) => true,
+        };
+        for waiting in handle.waiting.extract_if(.., concerned) {
+            let answer = result.clone().map(|_| ()).map_err(CheckpointError::from);
+            // A processor that no longer waits was stopped meanwhile.
+            let _unheard = waiting.reply.send(answer);
+        }
+    }
+
+    /// The next task that has ended, as an event for the worker; waits for ever while none runs.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        match self.tasks.join_next().await {
+            Some(Ok(ended)) => self.on_end(ended),
+            // Only an aborted task has no end, and none is aborted but with its owner.
+            Some(Err(_)) => None,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn on_end(&mut self, ended: Ended) -> Option<Event> {
+        let Ended { key, epoch, end } = ended;
+        if self.handles.get(&key).is_some_and(|handle| handle.epoch == epoch) {
+            self.handles.remove(&key);
+        }
+        let (outcome, event) = match end {
+            Ok(TaskEnd::Drained { position }) => {
+                (ShardOutcome::Drained, Some(Event::Drained { key: key.clone(), epoch, position }))
+            }
+            Ok(TaskEnd::Finished { children }) => {
+                (ShardOutcome::Finished, Some(Event::ShardEnded { key: key.clone(), epoch, children }))
+            }
+            Ok(TaskEnd::Failed { error }) => {
+                error!(%key, %epoch, error = %error, "the shard cannot be read now");
+                (ShardOutcome::Failed, Some(Event::ShardFailed { key: key.clone(), epoch }))
+            }
+            Ok(TaskEnd::Lost) => (ShardOutcome::Lost, None),
+            Err(panic) => {
+                self.report.panics += 1;
+                error!(%key, %epoch, panic = panic_message(&*panic), "the processor panicked");
+                (ShardOutcome::Failed, Some(Event::ShardFailed { key: key.clone(), epoch }))
+            }
+        };
+        self.report.shards.insert(key, outcome);
+        event
+    }
+
+    /// Ends all tasks, at once where they do not end by themselves.
+    pub(crate) async fn finish(mut self) -> Report {
+        for (key, handle) in std::mem::take(&mut self.handles) {
+            handle.stop.cancel();
+            self.report.shards.insert(key, ShardOutcome::Cancelled);
+        }
+        self.tasks.shutdown().await;
+        Report { records_processed: self.processed.load(Ordering::Relaxed), ..self.report }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
