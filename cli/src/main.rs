@@ -1,2 +1,52 @@
-//! cli
-fn main() {}
+//! The `leasehold` command: see a fleet share a stream, read any stream, serve one for tests.
+
+mod arguments;
+mod aws;
+mod consume;
+mod demo;
+mod duration;
+mod failure;
+mod kinesis;
+mod signals;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use arguments::{Arguments, Task};
+use failure::Failure;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    match Arguments::read().and_then(|arguments| run(arguments, started)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("leasehold: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
+    log_to_standard_error();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
+    runtime.block_on(async {
+        match arguments.task {
+            Task::Demo(options) => demo::run(options, started).await,
+            Task::Consume(options) => consume::run(options).await,
+            Task::Kinesis(options) => kinesis::run(options).await,
+        }
+    })
+}
+
+/// Logs go to standard error, so that standard output can be piped; `RUST_LOG` says what is logged.
+fn log_to_standard_error() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}

@@ -1,24 +1,31 @@
 //! What the SDK's errors mean for a reader.
 
+use std::error::Error;
+
 use aws_sdk_kinesis::config::http::HttpResponse;
-use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 
 use crate::{SourceError, SourceErrorKind};
 
 /// Turns an error of the SDK into one with a kind, keeping it as the cause.
 pub(crate) fn source_error<E>(operation: &'static str, about: &str, error: SdkError<E, HttpResponse>) -> SourceError
 where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
     let status = error.raw_response().map(|response| response.status().as_u16());
     let kind = kind(&error, status);
     let said = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{about}: {code}: {message}"),
         (Some(code), None) => format!("{about}: {code}"),
-        // The text of the whole chain, because the outer error only says that something failed.
-        (None, _) => format!("{about}: {}", DisplayErrorContext(&error)),
+        (None, _) => format!("{about}: {}", chain(&error)),
     };
     SourceError::new(kind, operation, said).caused_by(error)
+}
+
+/// The text of an error and of all its causes: the outer one only says that something failed.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| Error::source(*error));
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, status: Option<u16>) -> SourceErrorKind {

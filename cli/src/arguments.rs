@@ -1,0 +1,114 @@
+//! The command line.
+
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::duration;
+use crate::failure::Failure;
+
+/// Share the shards of a Kinesis stream among a fleet of processes.
+#[derive(Debug, Parser)]
+#[command(name = "leasehold", version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Watch a fleet share a stream: start, a worker joins, a shard splits, a worker crashes, a worker leaves.
+    ///
+    /// Everything runs in this one process: a Kinesis endpoint on loopback, read through the AWS SDK over HTTP, a lease
+    /// table in memory, the workers, and a producer. The demo checks its own promises and fails when one is broken.
+    Demo(DemoOptions),
+    /// Print the records of a Kinesis stream as JSON lines.
+    ///
+    /// The leases are kept in memory: this is one worker that reads all shards. Ctrl-C leaves politely.
+    Consume(ConsumeOptions),
+    /// Serve a Kinesis in memory on loopback, for tests with the AWS SDK of any language.
+    Kinesis(KinesisOptions),
+}
+
+/// What the demo plays.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DemoOptions {
+    /// How many workers start together, 2 to 64.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(2..=64))]
+    pub(crate) workers: u16,
+    /// How many shards the stream has at first, 1 to 1000.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) shards: u16,
+    /// How many records are produced, 1 to 10000000.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) records: u32,
+    /// Decides which worker crashes, which leaves, which shard splits, and the partition keys.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How long a worker may be silent before others take its leases; the heartbeat interval is a tenth of it.
+    #[arg(long, default_value = "5s", value_parser = duration::parse)]
+    pub(crate) lease_duration: Duration,
+    /// Print one JSON object at the end, and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print plain lines, even on a terminal.
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+/// Which stream to print, and how.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConsumeOptions {
+    /// The stream, by name or ARN.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stream: String,
+    /// Where Kinesis is, if not at AWS. For an endpoint on loopback no credentials are needed.
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
+    /// The AWS region, if the environment or the profile does not say.
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// Where to start: horizon (the oldest record), latest, or a time such as 2026-11-23T12:00:00Z.
+    #[arg(long, value_name = "horizon|latest|TIMESTAMP", default_value = "horizon")]
+    pub(crate) from: String,
+    /// Leave after this many records.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_records: Option<u64>,
+    /// How long a worker may be silent before others take its leases.
+    #[arg(long, default_value = "10s", value_parser = duration::parse)]
+    pub(crate) lease_duration: Duration,
+    /// How often a worker shows that it is alive.
+    #[arg(long, default_value = "1s", value_parser = duration::parse)]
+    pub(crate) heartbeat_interval: Duration,
+}
+
+/// What to serve.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct KinesisOptions {
+    /// The port on 127.0.0.1; 0 = any free one.
+    #[arg(long, default_value_t = 4567)]
+    pub(crate) port: u16,
+    /// A stream to create at the start, with its number of shards; may be given several times.
+    #[arg(long, value_name = "NAME:SHARDS")]
+    pub(crate) stream: Vec<String>,
+}
+
+impl Arguments {
+    /// Reads the command line. Prints help and the version itself, and ends the process then.
+    pub(crate) fn read() -> Result<Self, Failure> {
+        Self::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+            _ => Failure::new(one_line(&error.to_string())),
+        })
+    }
+}
+
+/// What clap has to say, without its label and without the usage that follows it.
+fn one_line(message: &str) -> String {
+    let said = message.trim_start_matches("error: ").split("\n\nUsage").next().unwrap_or(message);
+    let said = said.split("\n\nFor more").next().unwrap_or(said);
+    format!("{said} (see --help)")
+}

@@ -1,0 +1,147 @@
+//! `leasehold consume`: the records of a stream as JSON lines.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use consumer::{Consumer, ConsumerError, ConsumerSettings, ShardBatch, ShardContext, StartingPosition, each_batch};
+use kinesis_source::{KinesisSource, PollingSettings, Record, SourceErrorKind, StreamReference};
+use lease_core::MemoryStore;
+use lease_core::worker::WorkerSettings;
+use serde_json::json;
+use stream_types::{Name, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::ConsumeOptions;
+use crate::aws;
+use crate::failure::Failure;
+use crate::signals::asked_to_leave;
+
+pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
+    let stream: StreamReference = options.stream.parse().map_err(|error| Failure::new(format!("--stream: {error}")))?;
+    let settings = settings(&options)?;
+    // What the settings refuse is told before anything is asked of the network.
+    settings.validate().map_err(|error| Failure::new(error.to_string()))?;
+    let client = aws::client(options.endpoint_url.as_deref(), options.region.as_deref()).await?;
+    let source = KinesisSource::new(client, stream, PollingSettings::default());
+    let application = Name::new("leasehold-consume").map_err(|error| Failure::new(error.to_string()))?;
+
+    let printer = Arc::new(Printer::new(options.max_records));
+    let done = printer.done.clone();
+    let consumer = Consumer::builder(Arc::new(MemoryStore::new(application)), Arc::new(source))
+        .settings(settings)
+        .build(each_batch(move |batch| {
+            let printer = Arc::clone(&printer);
+            async move { printer.print(&batch) }
+        }))
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let stop = async {
+        tokio::select! {
+            biased;
+            () = done.cancelled() => {}
+            () = asked_to_leave() => {}
+        }
+    };
+    consumer.run_until(stop).await.map(|_report| ()).map_err(|error| explained(&error, &options))
+}
+
+fn settings(options: &ConsumeOptions) -> Result<ConsumerSettings, Failure> {
+    let worker = WorkerSettings {
+        lease_duration: options.lease_duration,
+        heartbeat_interval: options.heartbeat_interval,
+        ..WorkerSettings::default()
+    };
+    Ok(ConsumerSettings { worker, starting_position: starting_position(&options.from)?, ..ConsumerSettings::default() })
+}
+
+fn starting_position(from: &str) -> Result<StartingPosition, Failure> {
+    match from {
+        "horizon" => Ok(StartingPosition::Horizon),
+        "latest" => Ok(StartingPosition::Latest),
+        time => {
+            let parsed = DateTime::from_str(time, Format::DateTimeWithOffset).ok();
+            let millis = parsed.and_then(|time| time.to_millis().ok()).and_then(|millis| u64::try_from(millis).ok());
+            let timestamp = millis.map(Timestamp::from_unix_millis).ok_or_else(|| {
+                Failure::new(format!(
+                    "--from {time:?} is no starting position: write horizon, latest, or a time since 1970 such as \
+                     2026-11-23T12:00:00Z"
+                ))
+            })?;
+            Ok(StartingPosition::Timestamp(timestamp))
+        }
+    }
+}
+
+/// What to do about an error, where it can be told.
+fn explained(error: &ConsumerError, options: &ConsumeOptions) -> Failure {
+    let ConsumerError::Stream(source) = error else { return Failure::new(error.to_string()) };
+    let place = options.endpoint_url.as_deref().unwrap_or("AWS");
+    let advice = match source.kind() {
+        SourceErrorKind::NotFound => "check --stream, --region and --endpoint-url".into(),
+        SourceErrorKind::Unavailable => format!("check that {place} can be reached, and --endpoint-url"),
+        SourceErrorKind::Denied => "check the credentials, and that they allow reading the stream".into(),
+        _ => return Failure::new(error.to_string()),
+    };
+    Failure::new(format!("{error}; {advice}"))
+}
+
+/// Prints records, a line each, until there are enough or nobody reads them.
+struct Printer {
+    max_records: Option<u64>,
+    printed: AtomicU64,
+    done: CancellationToken,
+}
+
+impl Printer {
+    fn new(max_records: Option<u64>) -> Self {
+        Self { max_records, printed: AtomicU64::new(0), done: CancellationToken::new() }
+    }
+
+    fn print(&self, batch: &ShardBatch) -> io::Result<()> {
+        match self.try_print(batch) {
+            // Whoever read the lines has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.done.cancel();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn try_print(&self, batch: &ShardBatch) -> io::Result<()> {
+        // Held for the whole batch, so that the count is exact and batches do not mingle.
+        let mut out = io::stdout().lock();
+        for record in batch.records() {
+            let printed = self.printed.load(Ordering::SeqCst);
+            if self.max_records.is_some_and(|max| printed >= max) {
+                break;
+            }
+            writeln!(out, "{}", line(batch.shard(), record))?;
+            self.printed.store(printed + 1, Ordering::SeqCst);
+        }
+        if self.max_records.is_some_and(|max| self.printed.load(Ordering::SeqCst) >= max) {
+            self.done.cancel();
+        }
+        out.flush()
+    }
+}
+
+/// Payloads that are text are shown as such, others in base64.
+fn line(shard: &ShardContext, record: &Record) -> serde_json::Value {
+    let (member, data) = match std::str::from_utf8(&record.data) {
+        Ok(text) => ("data", text.to_owned()),
+        Err(_) => ("data_base64", STANDARD.encode(&record.data)),
+    };
+    json!({
+        "stream": shard.stream().as_str(),
+        "shard": shard.shard().as_str(),
+        "sequence_number": record.sequence_number.as_str(),
+        "partition_key": record.partition_key,
+        "arrival_unix_millis": record.arrival.map(Timestamp::unix_millis),
+        member: data,
+    })
+}
