@@ -270,6 +270,17 @@ proptest! {
         }
     }
 
+    /// Workers look at the table while others carry out their parts. They must still agree.
+    #[test]
+    fn p08_a_plan_that_is_half_carried_out_stays_the_plan(fleet in any_fleet(LARGE, true), done in prop::collection::vec(any::<bool>(), 60)) {
+        let before = plan_of(&fleet.workers, &fleet.leases);
+        let all = carried_out(&fleet);
+        let half: Vec<Lease> = fleet.leases.iter().zip(&all.leases).zip(&done)
+            .map(|((before, after), done)| if *done { after.clone() } else { before.clone() })
+            .collect();
+        prop_assert_eq!(plan_of(&fleet.workers, &half), before);
+    }
+
     #[test]
     fn p09_an_incomplete_view_plans_nothing(fleet in any_fleet(LARGE, true)) {
         let blind = Snapshot { workers: fleet.workers.iter().collect(), leases: None };

@@ -15,8 +15,10 @@ pub(super) struct Claim {
 
 /// Fills the workers evenly, like water: no worker gets a second lease more than another that still has room.
 ///
-/// The spare seats of the last level go first to those who would otherwise have to give a lease away, the fullest
-/// first; then to those who would otherwise lose a child of their own shard; then to the fullest.
+/// The spare seats of the last level go first to those who would otherwise have to give a lease away, then to those who
+/// would otherwise lose a child of their own shard, then to the others; among equals, by rank. The rank is fixed, so that
+/// a plan which is half carried out gives the same seats to the same workers as it did at first: a count would have
+/// changed meanwhile, and two workers that looked at different moments would both believe to have the last seat.
 pub(super) fn quotas(claims: &[Claim], lease_count: usize) -> Vec<usize> {
     let Level { base, spare } = level(claims, lease_count);
     let mut quotas: Vec<usize> = claims.iter().map(|claim| claim.capacity.min(base)).collect();
@@ -24,9 +26,7 @@ pub(super) fn quotas(claims: &[Claim], lease_count: usize) -> Vec<usize> {
     let mut takers: Vec<usize> = (0..claims.len()).filter(|&index| claims[index].capacity > base).collect();
     takers.sort_by_key(|&index| {
         let Claim { owned, children, rank, .. } = claims[index];
-        let gives_otherwise = owned > base;
-        let fullness = if gives_otherwise { owned } else { owned + children };
-        std::cmp::Reverse((gives_otherwise, fullness, owned, rank))
+        std::cmp::Reverse((owned > base, owned + children > base, rank))
     });
     for index in takers.into_iter().take(spare) {
         quotas[index] += 1;

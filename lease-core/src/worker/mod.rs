@@ -79,6 +79,8 @@ pub struct Worker {
 #[derive(Debug, Default)]
 struct Listing {
     wanted: bool,
+    /// The next heartbeat is to be followed by a list.
+    hinted: bool,
     in_flight: Option<Moment>,
     last: Option<Moment>,
 }
@@ -158,7 +160,7 @@ impl Worker {
         }
         match event {
             Event::TimePassed => {}
-            Event::Hinted => self.pulse.hurry(),
+            Event::Hinted => self.on_hint(),
             Event::HeartbeatAnswered(answer) => self.on_heartbeat(answer),
             Event::LeasesListed(answer) => self.on_leases(answer),
             Event::PutAnswered { key, answer } => self.on_put(&key, answer),
@@ -174,6 +176,13 @@ impl Worker {
             self.keep_up();
         }
         std::mem::take(&mut self.commands)
+    }
+
+    /// The others' next heartbeats may come too late to tell what changed: the leases themselves do. They are asked for
+    /// with the next heartbeat, which bounds how often.
+    fn on_hint(&mut self) {
+        self.listing.hinted = true;
+        self.pulse.hurry();
     }
 
     fn on_leave(&mut self) {

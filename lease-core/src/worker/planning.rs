@@ -10,7 +10,7 @@ use crate::{Change, Lease, LeaseKey, WorkerId};
 impl Worker {
     /// Plans anew, and starts all that falls to this worker.
     pub(super) fn follow_plan(&mut self) {
-        if !self.pulse.has_looked_round() || !self.table.is_listed() {
+        if !self.table.is_listed() {
             return;
         }
         let me = self.id();
@@ -23,7 +23,10 @@ impl Worker {
 
         for step in steps {
             match step {
-                Step::Take(key) => self.take(&key),
+                // What is given to a newcomer it may read at once; what is free it leaves alone until it has seen who
+                // else is there.
+                Step::Take(key) if self.pulse.has_looked_round() => self.take(&key),
+                Step::Take(_) => {}
                 Step::Give(key, receiver) => self.hand_over(&key, Some(&receiver)),
                 Step::Release(key) => self.hand_over(&key, None),
             }

@@ -53,7 +53,8 @@ impl Worker {
             self.pulse.no_later_than(verdict);
         }
         let audit_due = self.listing.last.is_none_or(|last| self.now.since(last) >= self.settings.audit_interval);
-        if !was_valid || audit_due || before != self.news() {
+        let hinted = std::mem::take(&mut self.listing.hinted);
+        if !was_valid || hinted || audit_due || before != self.news() {
             self.listing.wanted = true;
         }
         self.chores.plan |= !had_looked_round || self.pulse.row.leaving;
