@@ -1,1 +1,5 @@
-//! tests
+//! What the tests across the crates share.
+
+pub mod endpoints;
+pub mod faulty_store;
+pub mod fleet;

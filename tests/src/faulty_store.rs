@@ -1,0 +1,210 @@
+//! A store with one planted fault, to prove that the conformance suite finds it.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use lease_core::testing::StoreFactory;
+use lease_core::{
+    Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, Version, WorkerRow,
+};
+use stream_types::Name;
+
+/// What the store gets wrong. Most of these were seen in published libraries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each name says what goes wrong")]
+pub enum Fault {
+    CreationOverwrites,
+    StaleWriteCreates,
+    LastWriterWins,
+    ConflictWithoutCurrent,
+    AnyNextVersionIsTaken,
+    FieldIsForgotten,
+    ListIsStale,
+    CheckThenWriteRaces,
+    CheckThenCreateRaces,
+    RepeatedWriteIsApplied,
+    ListIsTruncated,
+    ListIsOrderedAsText,
+    DeleteIgnoresVersion,
+    HeartbeatOmitsOwnRow,
+    HeartbeatOverwritesAnybody,
+    NameIsNeverTakenOver,
+    ForgottenStayForgotten,
+    ForgetIgnoresTheRow,
+    ApplicationsAreMixed,
+    SilentWorkersExpire,
+}
+
+/// A memory store with one fault.
+#[derive(Debug)]
+struct FaultyStore {
+    honest: MemoryStore,
+    fault: Fault,
+    first_list: Mutex<Option<Vec<Lease>>>,
+    forgotten: Mutex<Vec<Name>>,
+}
+
+/// Makes stores with that fault.
+#[derive(Debug)]
+pub struct FaultyFactory {
+    table: MemoryStore,
+    fault: Fault,
+}
+
+impl FaultyFactory {
+    /// A fresh table with that fault.
+    #[must_use]
+    pub fn new(fault: Fault) -> Self {
+        let any = Name::new("any").expect("a valid name");
+        Self { table: MemoryStore::new(any), fault }
+    }
+}
+
+#[async_trait]
+impl StoreFactory for FaultyFactory {
+    async fn open(&self, application: Name) -> Arc<dyn LeaseStore> {
+        let mixed = self.fault == Fault::ApplicationsAreMixed;
+        let honest = if mixed { self.table.clone() } else { self.table.for_application(application) };
+        Arc::new(FaultyStore { honest, fault: self.fault, first_list: Mutex::default(), forgotten: Mutex::default() })
+    }
+
+    fn block_on(&self, check: Pin<Box<dyn Future<Output = ()> + '_>>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
+        runtime.block_on(check);
+    }
+}
+
+impl FaultyStore {
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    /// Writes over whatever is there.
+    async fn overwrite(&self, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        if let Some(there) = self.honest.get(&next.key).await? {
+            let _gone = self.honest.delete(&next.key, there.version).await?;
+        }
+        // The honest store only creates first versions, so the row grows up to its version.
+        let mut row = Lease { version: Version::FIRST, ..next.clone() };
+        let mut outcome = self.honest.put(Expected::Absent, &row).await?;
+        while row.version < next.version {
+            let expected = Expected::Version(row.version);
+            row.version = row.version.next();
+            outcome = self.honest.put(expected, &row).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Looks first and writes later, as if nothing could happen in between.
+    async fn check_then_write(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        let there = self.honest.get(&next.key).await?;
+        let as_expected = match expected {
+            Expected::Absent => there.is_none(),
+            Expected::Version(version) => there.as_ref().is_some_and(|lease| lease.version == version),
+        };
+        if !as_expected {
+            return Ok(Outcome::Conflict { current: there });
+        }
+        tokio::task::yield_now().await;
+        self.overwrite(next).await
+    }
+}
+
+#[async_trait]
+impl LeaseStore for FaultyStore {
+    async fn list(&self) -> Result<Vec<Lease>, StoreError> {
+        let mut leases = self.honest.list().await?;
+        match self.fault {
+            Fault::ListIsStale => {
+                let mut first = self.first_list.lock().expect("no test panics with the lock");
+                leases = first.get_or_insert(leases).clone();
+            }
+            Fault::ListIsTruncated => leases.truncate(100),
+            Fault::ListIsOrderedAsText => leases.sort_by_key(|lease| lease.key.to_string()),
+            _ => {}
+        }
+        Ok(leases)
+    }
+
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, StoreError> {
+        self.honest.get(key).await
+    }
+
+    async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        let there = self.honest.get(&next.key).await?;
+        let follows = next.version == expected.next_version();
+        match (self.fault, expected) {
+            (Fault::CreationOverwrites, Expected::Absent) if follows => return self.overwrite(next).await,
+            (Fault::StaleWriteCreates, Expected::Version(_)) if there.is_none() && follows => {
+                return self.overwrite(next).await;
+            }
+            (Fault::LastWriterWins, Expected::Version(_)) if there.is_some() && follows => {
+                return self.overwrite(next).await;
+            }
+            (Fault::AnyNextVersionIsTaken, _) if !follows => return self.overwrite(next).await,
+            (Fault::CheckThenWriteRaces, Expected::Version(_)) | (Fault::CheckThenCreateRaces, Expected::Absent)
+                if follows =>
+            {
+                return self.check_then_write(expected, next).await;
+            }
+            (Fault::RepeatedWriteIsApplied, _) if there.as_ref() == Some(next) => return Ok(Outcome::Applied),
+            (Fault::FieldIsForgotten, _) => {
+                return self.honest.put(expected, &Lease { hash_range: None, ..next.clone() }).await;
+            }
+            _ => {}
+        }
+        let outcome = self.honest.put(expected, next).await?;
+        match outcome {
+            Outcome::Conflict { .. } if self.has(Fault::ConflictWithoutCurrent) => {
+                Ok(Outcome::Conflict { current: None })
+            }
+            outcome => Ok(outcome),
+        }
+    }
+
+    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
+        let there = self.honest.get(key).await?;
+        let version = there.filter(|_| self.has(Fault::DeleteIgnoresVersion)).map_or(expected, |lease| lease.version);
+        self.honest.delete(key, version).await
+    }
+
+    async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {
+        let was_forgotten = self.forgotten.lock().expect("no test panics with the lock").contains(&me.name);
+        let mut beat = self.honest.heartbeat(me).await?;
+        match (self.fault, &mut beat) {
+            (Fault::ForgottenStayForgotten, Beat::Written { .. }) if was_forgotten => {
+                beat = Beat::Replaced { by: me.clone() };
+            }
+            (Fault::HeartbeatOverwritesAnybody, Beat::Replaced { by }) => {
+                let by = by.clone();
+                let _gone = self.honest.forget(&by).await?;
+                beat = self.honest.heartbeat(me).await?;
+            }
+            (Fault::NameIsNeverTakenOver, Beat::Written { .. }) if me.incarnation.number > 1 => {
+                beat = Beat::Replaced { by: me.clone() };
+            }
+            (Fault::HeartbeatOmitsOwnRow, Beat::Written { workers }) => workers.retain(|row| row.name != me.name),
+            (Fault::SilentWorkersExpire, Beat::Written { workers }) if me.heartbeat > 10 => {
+                workers.retain(|row| row.name == me.name);
+            }
+            _ => {}
+        }
+        Ok(beat)
+    }
+
+    async fn forget(&self, worker: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError> {
+        let outcome = self.honest.forget(worker).await?;
+        self.forgotten.lock().expect("no test panics with the lock").push(worker.name.clone());
+        match outcome {
+            Outcome::Conflict { current: Some(there) } if self.has(Fault::ForgetIgnoresTheRow) => {
+                self.honest.forget(&there).await
+            }
+            outcome => Ok(outcome),
+        }
+    }
+
+    fn hints(&self) -> Option<Box<dyn Hints>> {
+        None
+    }
+}

@@ -1,0 +1,85 @@
+//! The conformance suite is proven by stores with one planted fault each: the check named here must fail on it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use lease_core::testing::StoreFactory;
+use tests::faulty_store::{Fault, FaultyFactory};
+
+mod suite {
+    //! The suite itself, on a store without a fault.
+
+    use std::pin::Pin;
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use lease_core::testing::{StoreFactory, block_on_ready};
+    use lease_core::{LeaseStore, MemoryStore};
+    use stream_types::Name;
+
+    #[derive(Debug)]
+    struct Honest(MemoryStore);
+
+    #[async_trait]
+    impl StoreFactory for Honest {
+        async fn open(&self, application: Name) -> Arc<dyn LeaseStore> {
+            Arc::new(self.0.for_application(application))
+        }
+
+        fn block_on(&self, check: Pin<Box<dyn Future<Output = ()> + '_>>) {
+            block_on_ready(check);
+        }
+    }
+
+    lease_core::lease_store_conformance!(Honest(MemoryStore::new(Name::new("any").unwrap())));
+
+    pub(super) const ALL: &[&str] = CONFORMANCE_CHECKS;
+
+    pub(super) async fn run(name: &str, factory: &dyn StoreFactory) {
+        run_conformance_check(name, factory).await;
+    }
+}
+
+/// The checks that fail on a store with that fault.
+fn failing_checks(fault: Fault) -> Vec<&'static str> {
+    let fails = |name: &&&str| {
+        let factory = FaultyFactory::new(fault);
+        let run = AssertUnwindSafe(|| factory.block_on(Box::pin(suite::run(name, &factory))));
+        catch_unwind(run).is_err()
+    };
+    suite::ALL.iter().filter(fails).copied().collect()
+}
+
+macro_rules! planted {
+    ($($fault:ident fails $check:ident, as $test:ident;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                let failing = failing_checks(Fault::$fault);
+                assert!(failing.contains(&stringify!($check)), "of the checks, these fail: {failing:?}");
+            }
+        )*
+    };
+}
+
+planted! {
+    CreationOverwrites fails c01_put_absent_writes_only_where_there_is_no_row, as a_creation_that_overwrites_is_caught;
+    StaleWriteCreates fails c02_put_version_writes_only_over_that_version, as a_stale_write_that_creates_is_caught;
+    LastWriterWins fails c02_put_version_writes_only_over_that_version, as an_unconditional_write_is_caught;
+    ConflictWithoutCurrent fails c03_a_lost_write_brings_the_row_that_is_there, as a_conflict_without_the_row_is_caught;
+    AnyNextVersionIsTaken fails c04_a_version_that_does_not_follow_is_invalid, as a_version_out_of_order_is_caught;
+    FieldIsForgotten fails c05_an_applied_row_is_read_back_field_by_field, as a_forgotten_field_is_caught;
+    ListIsStale fails c05_an_applied_row_is_read_back_field_by_field, as a_stale_list_is_caught;
+    CheckThenCreateRaces fails c06_of_racing_creators_exactly_one_wins, as racing_creators_are_caught;
+    CheckThenWriteRaces fails c06_of_racing_writers_exactly_one_wins, as racing_writers_are_caught;
+    RepeatedWriteIsApplied fails c07_a_write_sent_again_conflicts_with_itself, as a_write_applied_twice_is_caught;
+    ListIsTruncated fails c08_a_list_is_complete_and_ascending, as a_list_of_one_page_is_caught;
+    ListIsOrderedAsText fails c08_a_list_is_complete_and_ascending, as a_list_in_another_order_is_caught;
+    DeleteIgnoresVersion fails c09_delete_removes_only_the_expected_version, as an_unconditional_delete_is_caught;
+    HeartbeatOmitsOwnRow fails c10_a_heartbeat_writes_one_row_and_returns_all, as a_missing_own_row_is_caught;
+    HeartbeatOverwritesAnybody fails c11_an_incarnation_replaces_only_its_own_rows, as an_unfenced_heartbeat_is_caught;
+    NameIsNeverTakenOver fails c11_registration_replaces_a_lower_incarnation, as a_name_taken_for_ever_is_caught;
+    ForgottenStayForgotten fails c11_a_forgotten_worker_can_write_its_row_again, as a_lasting_oblivion_is_caught;
+    ForgetIgnoresTheRow fails c12_forget_removes_only_the_row_it_was_shown, as an_unconditional_forget_is_caught;
+    ApplicationsAreMixed fails c13_applications_do_not_see_each_other, as mixed_applications_are_caught;
+    SilentWorkersExpire fails c14_nothing_expires, as an_expiring_row_is_caught;
+}
