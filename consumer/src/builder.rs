@@ -47,11 +47,10 @@ impl ConsumerBuilder {
         factory: Factory,
     ) -> Result<Consumer<Factory>, InvalidConsumerSettings> {
         self.settings.validate()?;
-        let random_name = || {
-            let name = format!("worker-{:016x}", fastrand::u64(..));
-            Name::new(name).expect("letters and digits make a name")
+        let worker_name = match self.worker_name {
+            Some(name) => name,
+            None => Name::new(format!("worker-{:016x}", fastrand::u64(..)))?,
         };
-        let worker_name = self.worker_name.unwrap_or_else(random_name);
         Ok(Consumer::new(self.store, self.source, worker_name, self.settings, factory))
     }
 }

@@ -52,6 +52,10 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
     /// The stream does not exist or may not be read, or another process took over the worker's name.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<Report, ConsumerError> {
         let stream = self.source.describe().await?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "where the stream's latest record is, only a wall clock can tell"
+        )]
         let start = self.settings.starting_position.resolve(SystemTime::now());
         let facts = StreamFacts { created: stream.created, start };
         let streams = BTreeMap::from([(self.source.name().clone(), facts)]);

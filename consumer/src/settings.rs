@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use lease_core::worker::{InvalidSettings, WorkerSettings};
-use stream_types::{StartPosition, Timestamp};
+use stream_types::{InvalidName, StartPosition, Timestamp};
 
 /// The settings of a consumer, apart from its components. Checked as a whole when the consumer is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +97,9 @@ pub enum InvalidConsumerSettings {
     /// The worker's settings cannot work.
     #[error(transparent)]
     Worker(#[from] InvalidSettings),
+    /// The worker has no name that can be written.
+    #[error(transparent)]
+    WorkerName(#[from] InvalidName),
     /// Without a write, no lease can be taken.
     #[error("concurrent_writes is 0: allow at least 1 write to the lease table at a time")]
     NoWrites,

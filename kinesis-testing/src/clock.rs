@@ -51,6 +51,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
+            #[expect(clippy::disallowed_methods, reason = "this is the wall clock")]
             Hands::System => SystemTime::now().into(),
             Hands::Manual(millis) => Timestamp::from_unix_millis(millis.load(Ordering::SeqCst)),
             Hands::Runtime { origin, start } => start.saturating_add(origin.elapsed()),

@@ -149,7 +149,7 @@ impl Kinesis {
     ) -> Result<ShardPage, ServiceError> {
         require_page(max_results)?;
         self.with_stream(stream, |stream, now| {
-            let after = after.map(|id| index_in(id)).transpose()?;
+            let after = after.map(index_in).transpose()?;
             Ok(stream.list_page(PageRequest { filter, after, max_results }, now))
         })
     }

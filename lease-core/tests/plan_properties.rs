@@ -70,7 +70,9 @@ fn any_fleet(size: Size, with_capacities: bool) -> impl Strategy<Value = Fleet> 
 /// The fleet after everybody carried out his part.
 fn carried_out(fleet: &Fleet) -> Fleet {
     let plan = plan_of(&fleet.workers, &fleet.leases);
-    let id_of = |name: &stream_types::Name| fleet.workers.iter().find(|row| row.name == *name).unwrap().id();
+    let id_of = |name: &stream_types::Name| {
+        fleet.workers.iter().find(|row| row.name == *name).expect("a target is a worker").id()
+    };
     let leases = fleet.leases.iter().map(|lease| match plan.target(&lease.key) {
         Some(target) if lease.owner.as_ref().map(|owner| &owner.name) != Some(target) => lease.taken_by(&id_of(target)),
         _ => lease.clone(),
@@ -126,8 +128,8 @@ fn brute_force(fleet: &Fleet) -> Option<(usize, usize)> {
     }
     let owners: Vec<Option<usize>> = runnable.iter().map(|lease| fleet.owner_index(lease)).collect();
     let parents: Vec<Vec<usize>> = runnable.iter().map(|lease| fleet.parents_owners(lease)).collect();
-    let targets = (0..staying.len().pow(u32::try_from(runnable.len()).unwrap())).filter_map(|code| {
-        let target = |lease: usize| code / staying.len().pow(u32::try_from(lease).unwrap()) % staying.len();
+    let targets = (0..staying.len().pow(u32::try_from(runnable.len()).expect("few"))).filter_map(|code| {
+        let target = |lease: usize| code / staying.len().pow(u32::try_from(lease).expect("few")) % staying.len();
         let mut levels = vec![0; staying.len()];
         (0..runnable.len()).for_each(|lease| levels[target(lease)] += 1);
         let fits = levels.iter().zip(capacities(&staying)).all(|(level, capacity)| *level <= capacity);

@@ -175,8 +175,10 @@ mod tests {
         }
 
         #[test]
-        fn reading_a_position_never_panics(text in "\\PC*") {
-            let _: Result<Position, _> = text.parse();
+        fn any_text_is_a_position_or_refused(text in "\\PC*") {
+            if let Ok(position) = text.parse::<Position>() {
+                prop_assert_eq!(position.to_string().parse(), Ok(position));
+            }
         }
 
         #[test]

@@ -56,8 +56,7 @@ impl FaultyFactory {
     /// A fresh table with that fault.
     #[must_use]
     pub fn new(fault: Fault) -> Self {
-        let any = Name::new("any").expect("a valid name");
-        Self { table: MemoryStore::new(any), fault }
+        Self { table: MemoryStore::new(lease_core::testing::worker("any").name), fault }
     }
 }
 

@@ -119,6 +119,10 @@ impl Fleet {
 
     /// The result of a worker that ended by itself.
     ///
+    /// # Errors
+    ///
+    /// What ended it.
+    ///
     /// # Panics
     ///
     /// It did not run, or its task panicked.

@@ -14,9 +14,9 @@ const STREAM: &str = "orders";
 fn world(shard_count: usize) -> (Kinesis, Fleet) {
     let clock = Clock::of_the_runtime(Timestamp::from_unix_millis(1_700_000_000_000));
     let kinesis = Kinesis::new(clock, Limits::of_the_service());
-    kinesis.create_stream(STREAM, shard_count).unwrap();
-    let source = ModelSource::new(kinesis.clone(), Name::new(STREAM).unwrap());
-    let store = MemoryStore::new(Name::new("application").unwrap());
+    kinesis.create_stream(STREAM, shard_count).expect("a new stream");
+    let source = ModelSource::new(kinesis.clone(), Name::new(STREAM).expect("a valid name"));
+    let store = MemoryStore::new(Name::new("application").expect("a valid name"));
     (kinesis, Fleet::new(Arc::new(store), Arc::new(source)))
 }
 

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -48,7 +48,8 @@ const TARGET_PREFIX: &str = "Kinesis_20131202.";
 pub struct Endpoint {
     address: SocketAddr,
     stop: CancellationToken,
-    serving: JoinHandle<()>,
+    /// The one task that serves; it ends with the endpoint.
+    serving: JoinSet<()>,
 }
 
 impl Endpoint {
@@ -65,7 +66,8 @@ impl Endpoint {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, kinesis, stop.clone()));
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(listener, kinesis, stop.clone()));
         Ok(Self { address, stop, serving })
     }
 
@@ -84,15 +86,9 @@ impl Endpoint {
     /// Stops serving and waits until every connection is closed.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        if let Err(error) = (&mut self.serving).await {
+        if let Some(Err(error)) = self.serving.join_next().await {
             debug!(%error, "the endpoint ended oddly");
         }
-    }
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 

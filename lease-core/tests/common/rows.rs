@@ -6,12 +6,12 @@ use lease_core::{Lease, StreamFacts, WorkerRow};
 use stream_types::{Name, Shard, ShardId, StartPosition};
 
 pub(crate) fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
+    Name::new(text).expect("a valid name")
 }
 
 pub(crate) fn shard(id: &str, parents: &[&str]) -> Shard {
-    let parents = parents.iter().map(|parent| ShardId::new(parent).unwrap()).collect();
-    Shard { id: ShardId::new(id).unwrap(), parents, hash_range: None }
+    let parents = parents.iter().map(|parent| ShardId::new(parent).expect("a valid id")).collect();
+    Shard { id: ShardId::new(id).expect("a valid id"), parents, hash_range: None }
 }
 
 pub(crate) fn facts() -> StreamFacts {

@@ -150,7 +150,7 @@ impl World {
     }
 
     pub(crate) fn leases(&self) -> Vec<Lease> {
-        block_on_ready(self.store.list()).unwrap()
+        block_on_ready(self.store.list()).expect("memory does not fail")
     }
 
     pub(crate) fn lease(&self, shard: &str) -> Lease {
@@ -222,14 +222,14 @@ impl World {
         match (letter, wake) {
             (Some(slot), wake) if wake.is_none_or(|wake| slot.0 <= wake) => {
                 self.now = self.now.max(slot.0);
-                let (to, event) = self.mail.remove(&slot).unwrap();
+                let (to, event) = self.mail.remove(&slot).expect("found above");
                 self.deliver(&to, event);
             }
             (_, Some(wake)) => {
                 self.now = self.now.max(wake);
                 let due = |process: &Process| !process.frozen && process.worker.next_wake() == Some(wake);
                 let worker = self.processes.iter().find(|(_, process)| due(process)).map(|(worker, _)| worker.clone());
-                self.deliver(&worker.unwrap(), Event::TimePassed);
+                self.deliver(&worker.expect("found above"), Event::TimePassed);
             }
             (_, None) => panic!("nothing will ever happen again"),
         }
@@ -305,7 +305,7 @@ impl World {
             }
             Command::DrainShard { key, epoch } => {
                 process.readers.remove(&key);
-                let sequence_number = (letters + 1).to_string().parse().unwrap();
+                let sequence_number = (letters + 1).to_string().parse().expect("digits");
                 Event::Drained { key, epoch, position: Some(Position::After(RecordPosition::whole(sequence_number))) }
             }
             Command::StopShard { key, reason, .. } => {
