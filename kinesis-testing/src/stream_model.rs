@@ -103,15 +103,34 @@ impl StreamModel {
     }
 }
 
-/// The whole hash space in so many equal parts; the last one takes what does not divide.
+/// The whole hash space of 2^128 keys in so many parts of equal width; the last one takes what does not divide.
 pub(crate) fn uniform_ranges(count: usize) -> Vec<HashRange> {
     let count = count as u128;
-    let width = u128::MAX / count;
-    let start = |part: u128| part * width;
-    (0..count)
-        .map(|part| {
-            let end = if part + 1 == count { u128::MAX } else { start(part + 1) - 1 };
-            HashRange::new(start(part), end).expect("parts ascend")
-        })
-        .collect()
+    if count == 1 {
+        return vec![HashRange::FULL];
+    }
+    // 2^128 itself is one more than the type holds.
+    let width = u128::MAX / count + u128::from(u128::MAX % count == count - 1);
+    let range = |part: u128| {
+        let end = if part + 1 == count { u128::MAX } else { (part + 1) * width - 1 };
+        HashRange::new(part * width, end).expect("parts ascend")
+    };
+    (0..count).map(range).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_shards_meet_in_the_middle_like_those_of_the_service() {
+        let ranges: Vec<String> = uniform_ranges(2).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            ranges,
+            [
+                "0-170141183460469231731687303715884105727",
+                "170141183460469231731687303715884105728-340282366920938463463374607431768211455",
+            ]
+        );
+    }
 }
