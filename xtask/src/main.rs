@@ -1,2 +1,36 @@
-//! xtask
-fn main() {}
+//! The project's chores: `cargo xtask test`, `cargo xtask bench`, `cargo xtask rules`.
+
+mod bench;
+mod command;
+mod rules;
+mod servers;
+mod source_rules;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask CHORE
+
+chores:
+  test         everything that must hold: format, rules, clippy, docs, and all tests with the servers they need
+  bench WHAT   measure: plan, endpoint, rest (a fleet at rest for a minute), or all
+  rules        only the project's own rules: dependencies and sources";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments[..] {
+        ["test"] => test::run(),
+        ["bench", what] => bench::run(what),
+        ["rules"] => rules::run(),
+        _ => Err(USAGE.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("xtask: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Wrong input ends in one line that names the value and the way out, with an exit code that is not zero.
+
+use std::process::{Command, Output, Stdio};
+
+/// Runs the command as a user without any configuration for AWS would.
+fn leasehold(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
+    for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("AWS_")) {
+        command.env_remove(variable);
+    }
+    // No credentials from files or from a machine's own service.
+    command.env("HOME", "/nonexistent").env("AWS_EC2_METADATA_DISABLED", "true").env_remove("RUST_LOG");
+    command.args(arguments).stdin(Stdio::null()).output().expect("the command runs")
+}
+
+/// The error must be one line that has all of these.
+#[track_caller]
+fn refused(arguments: &[&str], must_name: &[&str]) {
+    let output = leasehold(arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
+    assert_eq!(error.trim_end().lines().count(), 1, "{arguments:?} must say one line: {error}");
+    assert!(output.stdout.is_empty(), "{arguments:?} must print nothing: {:?}", output.stdout);
+    for part in must_name {
+        assert!(error.contains(part), "{arguments:?} must name {part:?}: {error}");
+    }
+}
+
+/// A port of loopback that nobody listens on.
+fn closed_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    format!("http://{}", listener.local_addr().expect("it has an address"))
+}
+
+#[test]
+fn an_unknown_stream() {
+    let server = common::kinesis(&["orders:1"]);
+    refused(
+        &["consume", "--stream", "oders", "--endpoint-url", &server.url],
+        &["oders", "ResourceNotFoundException", "check --stream"],
+    );
+}
+
+#[test]
+fn a_wrong_endpoint() {
+    let url = closed_port();
+    refused(&["consume", "--stream", "orders", "--endpoint-url", &url], &[&url, "--endpoint-url", "refused"]);
+    refused(&["consume", "--stream", "orders", "--endpoint-url", "localhost"], &["\"localhost\"", "http://HOST:PORT"]);
+}
+
+#[test]
+fn no_credentials() {
+    refused(
+        &["consume", "--stream", "orders", "--region", "eu-central-1"],
+        &["no AWS credentials", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"],
+    );
+}
+
+#[test]
+fn no_region() {
+    refused(&["consume", "--stream", "orders"], &["region", "--region"]);
+}
+
+#[test]
+fn a_malformed_timestamp() {
+    refused(
+        &["consume", "--stream", "orders", "--endpoint-url", &closed_port(), "--from", "yesterday"],
+        &["\"yesterday\"", "horizon", "2026-11-23T12:00:00Z"],
+    );
+}
+
+#[test]
+fn a_heartbeat_interval_above_the_lease_duration() {
+    refused(
+        &["consume", "--stream", "orders", "--heartbeat-interval", "20s", "--lease-duration", "10s"],
+        &["20s", "10s", "at most"],
+    );
+}
+
+#[test]
+fn a_duration_without_a_unit() {
+    refused(&["demo", "--lease-duration", "10"], &["'10'", "--lease-duration", "500ms"]);
+    refused(&["demo", "--lease-duration", "0s"], &["zero"]);
+}
+
+#[test]
+fn zero_workers() {
+    refused(&["demo", "--workers", "0"], &["'0'", "--workers", "2..=64"]);
+}
+
+#[test]
+fn a_stream_name_that_no_stream_has() {
+    refused(&["consume", "--stream", "a b"], &["\"a b\"", "letters, digits"]);
+    refused(&["consume", "--stream", "arn:aws:sqs:eu-west-1:1:queue"], &["arn:aws:sqs", "kinesis:REGION"]);
+}
+
+#[test]
+fn nothing_at_all_and_unknown_words() {
+    refused(&["consume"], &["--stream"]);
+    refused(&["consum"], &["'consum'", "consume"]);
+    refused(&["kinesis", "--stream", "orders"], &["\"orders\"", "NAME:SHARDS"]);
+    refused(&["kinesis", "--port", "0", "--stream", "orders:0"], &["ShardCount 0"]);
+}
+
+mod common;
