@@ -4,3 +4,8 @@ pub mod behaviour;
 pub mod endpoints;
 pub mod faulty_store;
 pub mod fleet;
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
