@@ -1,6 +1,9 @@
 //! The client of Kinesis, at AWS or elsewhere.
 
+use std::error::Error;
+
 use aws_config::BehaviorVersion;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::http::HttpRequest;
 use aws_sdk_kinesis::config::{Credentials, ProvideCredentials, Region, SharedHttpClient};
@@ -40,19 +43,25 @@ async fn environment_client(endpoint_url: Option<&str>, region: Option<&str>) ->
     if config.region().is_none() {
         return Err(Failure::new("no AWS region is set: pass --region, or set AWS_REGION"));
     }
-    let credentials = match config.credentials_provider() {
-        Some(provider) => provider.provide_credentials().await.map_err(|error| {
-            let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-            std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
-        }),
-        None => Err("no provider is configured".into()),
-    };
-    credentials.map_err(|reason| {
-        Failure::new(format!(
-            "no AWS credentials were found ({reason}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        ))
-    })?;
+    if let Some(provider) = config.credentials_provider() {
+        // Asked for here, because a request that lacks them would only say that it could not be sent.
+        provider.provide_credentials().await.map_err(|error| no_credentials(&error))?;
+    }
     Ok(Client::new(&config))
+}
+
+/// Where none are configured, all the places that were looked at say so at length; only other reasons are worth telling.
+fn no_credentials(error: &CredentialsError) -> Failure {
+    let reason = match error {
+        CredentialsError::CredentialsNotLoaded(_) => String::new(),
+        _ => {
+            let causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| Error::source(*error));
+            format!(" ({})", causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+        }
+    };
+    Failure::new(format!(
+        "no AWS credentials were found{reason}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+    ))
 }
 
 fn https_client() -> SharedHttpClient {

@@ -29,8 +29,10 @@ pub(super) struct Picture {
     pub(super) leases: BTreeMap<LeaseKey, Lease>,
     /// Who reads which shard under which epoch.
     pub(super) readers: BTreeMap<LeaseKey, (String, Epoch)>,
-    /// How many leases a living worker gave to another.
+    /// How many leases a living worker gave to another, while the story lasted.
     pub(super) moves: u64,
+    /// The story is over: what happens now is only that everybody leaves.
+    pub(super) is_over: bool,
     pub(super) lines: Vec<String>,
 }
 

@@ -28,7 +28,7 @@ impl LeaseStore for ObservedStore {
         let outcome = self.inner.put(expected, next).await?;
         if outcome == Outcome::Applied {
             self.board.change(|picture| {
-                picture.moves += u64::from(next.last_change == Change::Given);
+                picture.moves += u64::from(next.last_change == Change::Given && !picture.is_over);
                 picture.leases.insert(next.key.clone(), next.clone());
             });
         }

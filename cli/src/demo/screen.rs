@@ -76,6 +76,8 @@ async fn show(board: Board, mut terminal: Option<Live>, close: CancellationToken
             terminal = None;
         }
         if last {
+            // The view has served its time; the story's lines stay, and the figures follow them.
+            let _cleared = terminal.as_mut().map(Terminal::clear);
             return;
         }
     }

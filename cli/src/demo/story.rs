@@ -53,6 +53,7 @@ impl Story<'_> {
         let mut story = Story { board, settings, client, fleet, rng, moves_fewest: 0 };
         let producing = story.start_producer(options);
         let level_seconds = story.chapters(options.workers).await?;
+        board.change(|picture| picture.is_over = true);
         let (moves, moves_fewest) = (board.look(|picture| picture.moves), story.moves_fewest);
         story.finish(producing).await?;
         endpoint.stop().await;

@@ -37,7 +37,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, picture: &Picture) {
 fn heading_line(picture: &Picture) -> Line<'static> {
     let counts = picture.counts();
     let spread = counts.values().max().unwrap_or(&0) - counts.values().min().unwrap_or(&0);
-    let (word, color) = if picture.is_level() { ("level", Color::Green) } else { ("moving", Color::Yellow) };
+    let (word, color) = match (picture.is_over, picture.is_level()) {
+        (true, _) => ("the end", Color::Green),
+        (false, true) => ("level", Color::Green),
+        (false, false) => ("moving", Color::Yellow),
+    };
     Line::from(vec![
         Span::from(format!("{:6.1} s   ", picture.elapsed.as_secs_f64())).bold(),
         Span::from(format!("{} shards   {} moves   spread {spread}   ", picture.runnable().count(), picture.moves)),

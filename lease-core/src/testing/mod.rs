@@ -1,4 +1,4 @@
-//! The conformance suite: does a lease table keep the contract of [`LeaseStore`](crate::LeaseStore)?
+//! The conformance suite: does a lease table keep the contract of [`LeaseStore`]?
 //!
 //! For the authors of stores. Say how to make a fresh one, and each check becomes a test of its own name:
 //!
