@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kinesis_source::{Batch, Record};
-use lease_core::worker::CheckpointRefusal;
+use lease_core::worker::CheckpointError;
 use lease_core::{Epoch, LeaseKey};
 use stream_types::{Name, Position, ShardId};
 use tokio::sync::{mpsc, oneshot};
@@ -142,31 +142,5 @@ impl fmt::Debug for ShardBatch {
         let mut debug = f.debug_struct("ShardBatch");
         debug.field("key", &context.key).field("epoch", &context.epoch).field("records", &batch.records.len());
         debug.finish_non_exhaustive()
-    }
-}
-
-/// A checkpoint was not stored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CheckpointError {
-    /// The worker no longer has the lease. Stop working on the shard: its records go to another worker.
-    #[error("the lease is lost, so that another worker may read the shard: nothing was stored")]
-    LeaseLost,
-    /// A later position is stored already.
-    #[error("a checkpoint cannot go back from {stored} to {asked}")]
-    Backwards {
-        /// The position that is stored.
-        stored: Position,
-        /// The refused position.
-        asked: Position,
-    },
-}
-
-impl From<CheckpointRefusal> for CheckpointError {
-    fn from(refusal: CheckpointRefusal) -> Self {
-        match refusal {
-            CheckpointRefusal::Backwards { stored, asked } => Self::Backwards { stored, asked },
-            _ => Self::LeaseLost,
-        }
     }
 }

@@ -58,10 +58,12 @@ mod shard_task;
 mod shards;
 mod validity;
 
+pub use lease_core::worker::CheckpointError;
+
 pub use self::builder::ConsumerBuilder;
 pub use self::closure::{EachBatch, each_batch};
 pub use self::consumer::Consumer;
-pub use self::context::{CheckpointError, ShardBatch, ShardContext};
+pub use self::context::{ShardBatch, ShardContext};
 pub use self::error::ConsumerError;
 pub use self::processor::{EndReached, ProcessorFactory, RecordProcessor, ShardEnd};
 pub use self::report::{Report, ShardOutcome};

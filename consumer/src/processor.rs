@@ -28,6 +28,20 @@ use crate::{ShardBatch, ShardContext};
 /// }
 /// ```
 ///
+/// That the end was dealt with cannot be forgotten; this does not compile:
+///
+/// ```compile_fail,E0308
+/// # use consumer::{EndReached, RecordProcessor, ShardBatch, ShardEnd};
+/// # struct Counter;
+/// # impl RecordProcessor for Counter {
+/// #     type Error = std::io::Error;
+/// #     async fn process(&mut self, _batch: ShardBatch) -> Result<(), Self::Error> { Ok(()) }
+///     async fn shard_ended(&mut self, _end: ShardEnd) -> Result<EndReached, Self::Error> {
+///         Ok(())
+///     }
+/// # }
+/// ```
+///
 /// A future of the processor is dropped at its next `await` when the lease is lost meanwhile.
 pub trait RecordProcessor: Send + 'static {
     /// What can go wrong.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use kinesis_source::Source;
-use lease_core::worker::{CheckpointRefusal, Event, StopReason};
+use lease_core::worker::{CheckpointError, Event, StopReason};
 use lease_core::{Epoch, Lease, LeaseKey};
 use stream_types::Position;
 use tokio::sync::{mpsc, oneshot};
@@ -19,7 +19,7 @@ use tracing::{error, info};
 use crate::context::CheckpointRequest;
 use crate::shard_task::{ShardTask, TaskEnd};
 use crate::validity::Validity;
-use crate::{CheckpointError, Checkpoints, ProcessorFactory, Report, ShardContext, ShardOutcome};
+use crate::{Checkpoints, ProcessorFactory, Report, ShardContext, ShardOutcome};
 
 /// All shards' tasks, owned here: none outlives it.
 pub(crate) struct Shards<Factory> {
@@ -130,16 +130,16 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         &mut self,
         key: &LeaseKey,
         epoch: Epoch,
-        result: Result<Position, CheckpointRefusal>,
+        result: Result<Position, CheckpointError>,
     ) {
         let Some(handle) = self.handle(key, epoch) else { return };
         let concerned = |waiting: &mut Waiting| match &result {
             Ok(stored) => waiting.position.may_advance_to(stored),
-            Err(CheckpointRefusal::Backwards { asked, .. }) => waiting.position == *asked,
+            Err(CheckpointError::Backwards { asked, .. }) => waiting.position == *asked,
             Err(_) => true,
         };
         for waiting in handle.waiting.extract_if(.., concerned) {
-            let answer = result.clone().map(|_| ()).map_err(CheckpointError::from);
+            let answer = result.clone().map(|_| ());
             // A processor that no longer waits was stopped meanwhile.
             let _unheard = waiting.reply.send(answer);
         }

@@ -58,7 +58,7 @@ pub enum Command {
         /// Under which epoch it is read.
         epoch: Epoch,
         /// The position that is stored now, or why the asked one was refused.
-        result: Result<Position, CheckpointRefusal>,
+        result: Result<Position, CheckpointError>,
     },
     /// The worker has ended; no command follows.
     End(Ending),
@@ -75,14 +75,14 @@ pub enum StopReason {
     WorkerEnded,
 }
 
-/// Why a checkpoint was refused.
+/// Why a checkpoint was not stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum CheckpointRefusal {
-    /// The worker no longer has the lease.
+pub enum CheckpointError {
+    /// The worker no longer has the lease. Stop working on the shard: its records go to another worker.
     #[error("the lease is lost, so that another worker may read the shard: nothing was stored")]
     LeaseLost,
-    /// The position lies before the stored one.
+    /// A later position is stored already.
     #[error("a checkpoint cannot go back from {stored} to {asked}")]
     Backwards {
         /// The position that is stored.

@@ -4,7 +4,7 @@ use stream_types::{Position, Shard};
 
 use super::holding::{Activity, Holding};
 use super::table::Write;
-use super::{CheckpointRefusal, Command, StopReason, Worker};
+use super::{CheckpointError, Command, StopReason, Worker};
 use crate::{Change, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind};
 
 impl Worker {
@@ -106,12 +106,12 @@ impl Worker {
         let stored = self.table.newest_position(key);
         let holding = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch);
         let (Some(stored), Some(holding)) = (stored, holding) else {
-            return self.commands.push(refuse(CheckpointRefusal::LeaseLost));
+            return self.commands.push(refuse(CheckpointError::LeaseLost));
         };
         let newest = holding.unsaved.as_ref().unwrap_or(stored);
         if !newest.may_advance_to(&position) {
             let stored = newest.clone();
-            return self.commands.push(refuse(CheckpointRefusal::Backwards { stored, asked: position }));
+            return self.commands.push(refuse(CheckpointError::Backwards { stored, asked: position }));
         }
         holding.unsaved = Some(position);
         self.save(key);

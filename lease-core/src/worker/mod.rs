@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 
 use stream_types::Name;
 
-pub use self::command::{CheckpointRefusal, Command, Ending, StopReason};
+pub use self::command::{CheckpointError, Command, Ending, StopReason};
 pub use self::event::Event;
 use self::holding::Holding;
 use self::pulse::Pulse;
