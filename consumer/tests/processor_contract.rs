@@ -54,7 +54,9 @@ impl World {
         let stop = CancellationToken::new();
         let asked = stop.clone();
         let running = async move { consumer.run_until(asked.cancelled()).await.expect("nothing ends the consumer") };
-        (stop, tokio::spawn(running))
+        #[expect(clippy::disallowed_methods, reason = "the test joins it")]
+        let running = tokio::spawn(running);
+        (stop, running)
     }
 
     fn notes(&self) -> Vec<String> {
