@@ -1,14 +1,16 @@
 //! Carrying out the worker's questions to the store and the stream.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use kinesis_source::Source;
 use lease_core::worker::{Command, Event};
 use lease_core::{LeaseStore, StoreError, StoreErrorKind};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 /// The calls under way. Each ends with exactly one event, or with none where nobody waits for an answer.
 #[derive(Debug)]
@@ -35,11 +37,8 @@ impl Calls {
     /// The next call that has ended; waits for ever while none is under way.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         match self.running.join_next().await {
-            Some(ended) => ended.unwrap_or_else(|error| {
-                // A store that panics answers nothing; the heartbeat's validity takes care of the rest.
-                warn!(%error, "a call to the lease store or the stream panicked");
-                None
-            }),
+            // Calls catch their panics, and none is aborted but with its owner.
+            Some(ended) => ended.ok().flatten(),
             None => std::future::pending().await,
         }
     }
@@ -76,15 +75,25 @@ impl Calls {
             Command::ListShards { stream } => {
                 let source = Arc::clone(&self.source);
                 self.running.spawn(async move {
-                    let shards = source.list_shards().await;
-                    let shards = shards.inspect_err(|error| warn!(%stream, %error, "the shards cannot be listed now"));
-                    Some(Event::ShardsListed { stream, shards: shards.ok() })
+                    let shards = match AssertUnwindSafe(source.list_shards()).catch_unwind().await {
+                        Ok(Ok(shards)) => Some(shards),
+                        Ok(Err(error)) => {
+                            warn!(%stream, %error, "the shards cannot be listed now");
+                            None
+                        }
+                        Err(_panic) => {
+                            error!(%stream, "the source panicked while it listed the shards");
+                            None
+                        }
+                    };
+                    Some(Event::ShardsListed { stream, shards })
                 })
             }
             Command::StartShard(_)
             | Command::DrainShard { .. }
             | Command::StopShard { .. }
             | Command::ReportCheckpoint { .. }
+            | Command::Warn(_)
             | Command::End(_) => unreachable!("these are no calls"),
         };
     }
@@ -100,16 +109,23 @@ impl Calls {
 }
 
 /// Bounds a call in time, logs what went wrong, and keeps what the worker has to know of it.
+///
+/// The worker waits for the answer to each of its commands. So a store that panics is one that did not answer.
 async fn within<Answer>(
     timeout: Duration,
     kind_when_late: StoreErrorKind,
     call: impl Future<Output = Result<Answer, StoreError>>,
 ) -> Result<Answer, StoreErrorKind> {
-    match tokio::time::timeout(timeout, call).await {
-        Ok(answer) => answer.map_err(|error| {
+    let caught = AssertUnwindSafe(call).catch_unwind();
+    match tokio::time::timeout(timeout, caught).await {
+        Ok(Ok(answer)) => answer.map_err(|error| {
             warn!(%error, operation = %error.operation(), "the lease store failed");
             error.kind()
         }),
+        Ok(Err(_panic)) => {
+            error!("the lease store panicked");
+            Err(kind_when_late)
+        }
         Err(_) => {
             warn!(?timeout, "the lease store did not answer in time");
             Err(kind_when_late)

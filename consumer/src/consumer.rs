@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -44,14 +45,20 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
 
     /// Consumes until the future is ready; then hands over everything it has, and leaves.
     ///
-    /// Leaving ends at the latest with [`ConsumerSettings::leave_deadline`]. Dropping this future instead ends the
+    /// Leaving ends at the latest shortly after [`ConsumerSettings::leave_deadline`]. Dropping this future instead ends the
     /// consumer at once, like a crash: nothing is handed over, and the others wait for the lease duration to pass.
     ///
     /// # Errors
     ///
-    /// The stream does not exist or may not be read, or another process took over the worker's name.
+    /// The stream does not exist or may not be read; it is not the one that the leases are for; another process took
+    /// over the worker's name.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<Report, ConsumerError> {
-        let stream = self.source.describe().await?;
+        let mut stop = pin!(stop);
+        let stream = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(Report { left_in_time: true, ..Report::default() }),
+            stream = self.source.describe() => stream?,
+        };
         #[expect(
             clippy::disallowed_methods,
             reason = "where the stream's latest record is, only a wall clock can tell"

@@ -89,6 +89,10 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
                 error!(worker = %worker.name, older, newer, "another process took over the worker's name");
                 Err(ConsumerError::Replaced { worker: worker.name, older, newer })
             }
+            Some(Ending::StreamRecreated { stream, leased, found }) => {
+                error!(%stream, %leased, %found, "the leases are for an earlier stream of that name");
+                Err(ConsumerError::StreamRecreated { stream, leased, found })
+            }
             _ => Ok(report),
         }
     }
@@ -127,6 +131,10 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
             Command::DrainShard { key, epoch } => self.shards.drain(&key, epoch),
             Command::StopShard { key, epoch, reason } => self.shards.stop(&key, epoch, reason),
             Command::ReportCheckpoint { key, epoch, result } => self.shards.report_checkpoint(&key, epoch, result),
+            Command::Warn(warning) => {
+                error!(worker = %self.worker.id().name, "{warning}");
+                self.shards.warn(warning);
+            }
             Command::End(ending) => self.ending = Some(ending),
             call => self.calls.start(call),
         }

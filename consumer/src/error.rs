@@ -1,7 +1,7 @@
 //! What ends a consumer early.
 
 use kinesis_source::SourceError;
-use stream_types::Name;
+use stream_types::{Name, Timestamp};
 
 /// A consumer ended although nobody asked it to.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,19 @@ pub enum ConsumerError {
         older: u64,
         /// The other process.
         newer: u64,
+    },
+    /// The leases are for another stream, which had the same name. Its checkpoints mean nothing in this one.
+    #[error(
+        "the leases of this application are for a stream {stream} created at {leased}, and the stream of that name was \
+         created at {found}: delete those leases, or use another application name"
+    )]
+    StreamRecreated {
+        /// The stream's name.
+        stream: Name,
+        /// When the stream was created that the leases are for.
+        leased: Timestamp,
+        /// When the stream was created that is there now.
+        found: Timestamp,
     },
     /// The task that runs the protocol panicked. This is a bug of the library.
     #[error("the consumer's own task failed, which is a bug of the library: {0}")]

@@ -58,7 +58,7 @@ mod shard_task;
 mod shards;
 mod validity;
 
-pub use lease_core::worker::CheckpointError;
+pub use lease_core::worker::{CheckpointError, Warning};
 
 pub use self::builder::ConsumerBuilder;
 pub use self::closure::{EachBatch, each_batch};

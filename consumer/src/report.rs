@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lease_core::LeaseKey;
+use lease_core::worker::Warning;
 
 /// What a consumer has done, told when it ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub struct Report {
     pub records_processed: u64,
     /// How each shard ended that this consumer read, the last time it did.
     pub shards: BTreeMap<LeaseKey, ShardOutcome>,
+    /// What people should know, in the order in which it happened.
+    pub warnings: Vec<Warning>,
     /// How many times a shard's processor panicked.
     pub panics: u64,
     /// Whether everything was handed over in time. If not, other workers wait for the lease duration to pass.

@@ -6,15 +6,17 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 use kinesis_source::Source;
-use lease_core::worker::{CheckpointError, Event, StopReason};
+use lease_core::worker::{CheckpointError, Event, StopReason, Warning};
 use lease_core::{Epoch, Lease, LeaseKey};
 use stream_types::Position;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::context::CheckpointRequest;
 use crate::shard_task::{ShardTask, TaskEnd};
@@ -115,6 +117,11 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         }
     }
 
+    /// Keeps a warning for the report.
+    pub(crate) fn warn(&mut self, warning: Warning) {
+        self.report.warnings.push(warning);
+    }
+
     /// A processor waits for a checkpoint that the worker is about to be asked for.
     pub(crate) fn expect_checkpoint(&mut self, request: CheckpointRequest) -> Event {
         let CheckpointRequest { key, epoch, position, reply } = request;
@@ -182,13 +189,21 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         event
     }
 
-    /// Ends all tasks, at once where they do not end by themselves.
+    /// How long tasks may take to end once nothing waits for them any more.
+    const FINISH_DEADLINE: Duration = Duration::from_secs(2);
+
+    /// Ends all tasks: stops them, and drops those that do not end soon. One that blocks its thread is left behind, or
+    /// it could keep the consumer from ever ending.
     pub(crate) async fn finish(mut self) -> Report {
         for (key, handle) in std::mem::take(&mut self.handles) {
             handle.stop.cancel();
             self.report.shards.insert(key, ShardOutcome::Cancelled);
         }
-        self.tasks.shutdown().await;
+        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(Self::FINISH_DEADLINE, all_ended).await.is_err() {
+            warn!(count = self.tasks.len(), "shards that do not stop are left behind");
+            self.tasks.abort_all();
+        }
         Report { records_processed: self.processed.load(Ordering::Relaxed), ..self.report }
     }
 }

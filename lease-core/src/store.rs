@@ -36,7 +36,8 @@ use crate::{Lease, LeaseKey, StoreError, Version, WorkerRow};
 /// 14. Nothing expires: the store reads no clock.
 ///
 /// Besides, what no single check can show: all calls are linearizable per row; reads see the newest write (no reads
-/// from replicas that lag); dropping a call's future leaves the row as it was before or as it is after.
+/// from replicas that lag); dropping a call's future leaves the row as it was before or as it is after. A list need not
+/// be a snapshot of one moment, though: it may be read page by page while others write.
 #[async_trait]
 pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
     /// All leases, ascending by key.

@@ -109,6 +109,16 @@ pub fn designated<'rows>(workers: &[&'rows WorkerRow]) -> Option<&'rows WorkerRo
     staying.min_by_key(|worker| (tie::rank_of_worker(&worker.name), &worker.name))
 }
 
+impl Step {
+    /// The lease that the step is about.
+    #[must_use]
+    pub const fn key(&self) -> &LeaseKey {
+        match self {
+            Self::Take(key) | Self::Give(key, _) | Self::Release(key) => key,
+        }
+    }
+}
+
 /// Computes who should own which lease.
 #[must_use]
 pub fn plan(snapshot: &Snapshot<'_>) -> Plan {

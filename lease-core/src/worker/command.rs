@@ -1,6 +1,6 @@
 //! What a worker wants done.
 
-use stream_types::{Name, Position};
+use stream_types::{Name, Position, Timestamp};
 
 use crate::{Epoch, Expected, Incarnation, Lease, LeaseKey, Version, WorkerId, WorkerRow};
 
@@ -60,8 +60,27 @@ pub enum Command {
         /// The position that is stored now, or why the asked one was refused.
         result: Result<Position, CheckpointError>,
     },
+    /// Tell people of something that they may have to do something about.
+    Warn(Warning),
     /// The worker has ended; no command follows.
     End(Ending),
+}
+
+/// Something that people should know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The stream has forgotten a shard before all of it was read, by its retention.
+    #[error(
+        "shard {key} was read only to {position} before the stream forgot it: what came later is lost; its children are \
+         read now; a longer retention, or faster processing, prevents this"
+    )]
+    ShardForgotten {
+        /// Which shard.
+        key: LeaseKey,
+        /// How far it was read.
+        position: Position,
+    },
 }
 
 /// Why a shard's reader must stop at once.
@@ -94,6 +113,7 @@ pub enum CheckpointError {
 
 /// How a worker's life ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ending {
     /// It handed over all it had, as it was asked to.
     Left,
@@ -103,5 +123,14 @@ pub enum Ending {
         worker: WorkerId,
         /// The other process.
         by: Incarnation,
+    },
+    /// The leases are for an earlier stream of the same name.
+    StreamRecreated {
+        /// The stream.
+        stream: Name,
+        /// When the stream was created that the leases are for.
+        leased: Timestamp,
+        /// When the stream was created that is there now.
+        found: Timestamp,
     },
 }

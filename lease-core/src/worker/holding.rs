@@ -22,8 +22,8 @@ pub(super) enum Activity {
     Reading,
     /// The reader was asked to finish its batch.
     Draining,
-    /// Nobody reads. All up to the position is done, or up to the row's if there is none.
-    Drained(Option<Position>),
+    /// Nobody reads. All up to the position is done.
+    Drained(Position),
     /// The shard is done; its children need leases before it is finished.
     Ending(Vec<Shard>),
     /// The reader failed, and starts again at that moment.

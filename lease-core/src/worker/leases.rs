@@ -1,10 +1,10 @@
 //! What happens to the leases that a worker has, or is about to have.
 
-use stream_types::{Position, Shard};
+use stream_types::{Name, Position, Shard};
 
 use super::holding::{Activity, Holding};
 use super::table::Write;
-use super::{CheckpointError, Command, StopReason, Worker};
+use super::{CheckpointError, Command, StopReason, Warning, Worker};
 use crate::{Change, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind};
 
 impl Worker {
@@ -13,6 +13,7 @@ impl Worker {
             return self.table.postpone(key, self.now);
         }
         let Some(write) = self.table.answered(key) else { return };
+        self.chores.plan |= std::mem::take(&mut self.chores.blocked);
         match answer {
             Ok(Outcome::Applied) => self.accepted(write),
             // The reply to an earlier try was lost: the row is this very write.
@@ -138,15 +139,18 @@ impl Worker {
         match holding.activity {
             Activity::Drained(_) => self.hand_over_drained(key),
             Activity::Ending(_) => self.chores.repair = true,
-            Activity::Failed(_) => self.chores.plan = true,
-            Activity::Reading | Activity::Draining => self.save(key),
+            Activity::Reading | Activity::Draining | Activity::Failed(_) => self.save(key),
         }
     }
 
     pub(super) fn on_drained(&mut self, key: &LeaseKey, epoch: Epoch, position: Option<Position>) {
         let holding = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch);
         let Some(holding) = holding.filter(|holding| holding.activity == Activity::Draining) else { return };
-        holding.activity = Activity::Drained(position);
+        // A processor may have stored more than the batches that it finished.
+        let candidates = [self.table.newest_position(key).cloned(), holding.unsaved.take(), position];
+        let furthest = candidates.into_iter().flatten().reduce(|a, b| if a.may_advance_to(&b) { b } else { a });
+        let Some(furthest) = furthest else { return };
+        holding.activity = Activity::Drained(furthest);
         self.hand_over_drained(key);
     }
 
@@ -183,7 +187,30 @@ impl Worker {
         let now = self.now;
         let Some(holding) = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch) else { return };
         holding.fail(now);
+        self.save(key);
         self.chores.plan = true;
+        // Perhaps the shard is gone, with all that was not read yet.
+        if let Some(stream) = self.streams.get_mut(&key.stream) {
+            stream.list_by(now);
+        }
+    }
+
+    /// Finishes the failed shards that their stream has forgotten: nobody will ever read them, and their children wait.
+    pub(super) fn finish_forgotten(&mut self, stream: &Name) {
+        let Some(shards) = self.streams.get(stream) else { return };
+        let is_forgotten = |(key, holding): &(&LeaseKey, &Holding)| {
+            let failed = matches!(holding.activity, Activity::Failed(_));
+            failed && key.stream == *stream && shards.has_forgotten(&key.shard)
+        };
+        let forgotten: Vec<LeaseKey> = self.holdings.iter().filter(is_forgotten).map(|(key, _)| key.clone()).collect();
+        for key in forgotten {
+            if let (Some(row), Some(holding)) = (self.table.get(&key).cloned(), self.holdings.get_mut(&key)) {
+                holding.activity = Activity::Ending(Vec::new());
+                let position = row.position.clone();
+                self.commands.push(Command::Warn(Warning::ShardForgotten { key, position }));
+            }
+        }
+        self.finish_ended();
     }
 
     /// Starts the readers whose pause after a failure is over, from their last checkpoint.

@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 
 use stream_types::Name;
 
-pub use self::command::{CheckpointError, Command, Ending, StopReason};
+pub use self::command::{CheckpointError, Command, Ending, StopReason, Warning};
 pub use self::event::Event;
 use self::holding::Holding;
 use self::pulse::Pulse;
@@ -83,6 +83,9 @@ struct Listing {
     hinted: bool,
     in_flight: Option<Moment>,
     last: Option<Moment>,
+    /// After a failure, when the next try may be made.
+    not_before: Option<Moment>,
+    failures: u32,
 }
 
 /// What has to be looked at again before the next event, since something that it depends on has changed.
@@ -90,6 +93,8 @@ struct Listing {
 struct Chores {
     plan: bool,
     repair: bool,
+    /// A step of the plan has met a write under way, and waits for its end.
+    blocked: bool,
 }
 
 impl Worker {
@@ -136,7 +141,8 @@ impl Worker {
         }
         let retry = self.table.next_retry().filter(|_| self.pulse.is_valid());
         let streams = self.streams.values().filter_map(Stream::next_list).filter(|_| self.pulse.is_valid());
-        let restarts = self.holdings.values().filter_map(Holding::next_wake);
+        let can_restart = |(key, _): &(&LeaseKey, &Holding)| !self.table.is_writing(key);
+        let restarts = self.holdings.iter().filter(can_restart).filter_map(|(_, holding)| holding.next_wake());
         self.pulse.next_wake().into_iter().chain(retry).chain(streams).chain(restarts).min()
     }
 

@@ -14,7 +14,9 @@ impl Worker {
             return;
         }
         let me = self.id();
-        let snapshot = Snapshot { workers: self.live_workers(), leases: self.table.rows().map(Iterator::collect) };
+        let is_confirmed = |row: &&Lease| !self.table.is_unconfirmed(&row.key);
+        let leases = self.table.rows().map(|rows| rows.filter(is_confirmed).collect());
+        let snapshot = Snapshot { workers: self.live_workers(), leases };
         let plan = plan(&snapshot);
         let steps = plan.part_of(&me, &snapshot);
         let rows = self.table.rows().into_iter().flatten();
@@ -22,6 +24,9 @@ impl Worker {
         self.plan = Some(plan);
 
         for step in steps {
+            if !self.may_touch(step.key()) {
+                continue;
+            }
             match step {
                 // What is given to a newcomer it may read at once; what is free it leaves alone until it has seen who
                 // else is there.
@@ -36,6 +41,20 @@ impl Worker {
         }
     }
 
+    /// The rows of an earlier process of the same name are left alone until it would have learned of this one.
+    fn may_touch(&self, key: &LeaseKey) -> bool {
+        let owner = self.table.get(key).and_then(|row| row.owner.as_ref());
+        let of_predecessor = owner.is_some_and(|owner| owner.name == self.pulse.row.name && *owner != self.id());
+        !of_predecessor || self.pulse.has_outlasted_predecessor()
+    }
+
+    /// Whether a write of the row is under way. Then what the plan wants has to wait for its end.
+    fn is_blocked(&mut self, key: &LeaseKey) -> bool {
+        let blocked = self.table.is_writing(key);
+        self.chores.blocked |= blocked;
+        blocked
+    }
+
     fn target(&self, key: &LeaseKey) -> Option<&Name> {
         self.plan.as_ref().and_then(|plan: &Plan| plan.target(key))
     }
@@ -43,9 +62,6 @@ impl Worker {
     /// A lease that this worker owns and that the plan does not send elsewhere.
     fn keep_or_leave(&mut self, lease: &Lease) {
         let key = &lease.key;
-        if self.table.is_writing(key) {
-            return;
-        }
         if self.target(key) == Some(&self.pulse.row.name) {
             match self.holdings.get(key).map(|holding| &holding.activity) {
                 None => self.adopt(lease),
@@ -59,7 +75,7 @@ impl Worker {
     }
 
     fn take(&mut self, key: &LeaseKey) {
-        if self.table.is_writing(key) {
+        if self.is_blocked(key) {
             return;
         }
         if let Some(lease) = self.table.get(key).cloned() {
@@ -71,7 +87,7 @@ impl Worker {
     /// The row says that the lease is this worker's, but it is not reading. What was given to it can be read at once,
     /// unless somebody may believe this worker dead; everything else is taken anew.
     fn adopt(&mut self, lease: &Lease) {
-        if lease.last_change == Change::Given && !self.pulse.has_lapsed() {
+        if lease.last_change == Change::Given && !self.pulse.has_lapsed() && !self.is_blocked(&lease.key) {
             self.start(lease.clone());
         } else {
             self.take(&lease.key);
@@ -80,11 +96,12 @@ impl Worker {
 
     /// The plan wanted the lease moved, and no longer does.
     fn resume(&mut self, lease: &Lease) {
-        let Some(holding) = self.holdings.get_mut(&lease.key) else { return };
-        if let Activity::Drained(Some(position)) = std::mem::replace(&mut holding.activity, Activity::Reading) {
-            holding.unsaved = Some(position);
+        if self.is_blocked(&lease.key) {
+            return;
         }
-        let position = holding.unsaved.clone().unwrap_or_else(|| lease.position.clone());
+        let Some(holding) = self.holdings.get_mut(&lease.key) else { return };
+        let Activity::Drained(position) = std::mem::replace(&mut holding.activity, Activity::Reading) else { return };
+        holding.unsaved = Some(position.clone()).filter(|position| *position != lease.position);
         self.commands.push(Command::StartShard(lease.clone().at(position)));
         self.save(&lease.key);
     }
@@ -96,9 +113,6 @@ impl Worker {
 
     /// Moves a lease towards another worker, or towards nobody: drains it first, then writes.
     fn hand_over(&mut self, key: &LeaseKey, receiver: Option<&WorkerId>) {
-        if self.table.is_writing(key) {
-            return;
-        }
         let position = match self.holdings.get_mut(key) {
             None => None,
             Some(holding) => match &holding.activity {
@@ -109,9 +123,12 @@ impl Worker {
                 }
                 Activity::Draining | Activity::Ending(_) => return,
                 Activity::Failed(_) => holding.unsaved.clone(),
-                Activity::Drained(position) => position.clone().or_else(|| holding.unsaved.clone()),
+                Activity::Drained(position) => Some(position.clone()),
             },
         };
+        if self.is_blocked(key) {
+            return;
+        }
         // A receiver that does not know yet that this worker leaves would count on it, and hand leases back.
         if self.pulse.row.leaving && !self.pulse.is_leaving_known() {
             return;

@@ -19,6 +19,10 @@ pub(super) struct Pulse {
     written: Option<WorkerRow>,
     last_sent: Option<Moment>,
     next: Moment,
+    /// How many heartbeats have failed since the last confirmed one.
+    failures: u32,
+    /// When the first try to register under the present incarnation was sent.
+    registering_since: Option<Moment>,
     /// When the confirmed registration was sent.
     registered: Option<Moment>,
     /// When the last confirmed heartbeat was sent.
@@ -47,6 +51,8 @@ impl Pulse {
             written: None,
             last_sent: None,
             next: Moment::START,
+            failures: 0,
+            registering_since: None,
             registered: None,
             confirmed: None,
             valid_since: None,
@@ -61,6 +67,7 @@ impl Pulse {
         }
         self.in_flight = Some(Beating { sent: now, row: self.row.clone() });
         self.last_sent = Some(now);
+        self.registering_since.get_or_insert(now);
         self.next = now.after(self.interval);
         Some(self.row.clone())
     }
@@ -70,25 +77,39 @@ impl Pulse {
         let Beating { sent, row } = self.in_flight.take()?;
         self.row.heartbeat += 1;
         self.written = Some(row);
-        if self.valid_since.is_none() {
-            self.valid_since = Some(sent);
-        }
-        self.confirmed = Some(sent);
+        self.failures = 0;
+        // Tries to register are one heartbeat, which others may have seen since the first of them.
+        let shown_since = if self.registered.is_none() { self.registering_since.unwrap_or(sent) } else { sent };
+        self.valid_since.get_or_insert(shown_since);
+        self.confirmed = Some(shown_since);
         let registered = *self.registered.get_or_insert(sent);
         if !self.has_looked_round() {
             self.next = self.next.min(registered.after(self.look_round));
+        } else if !self.has_outlasted_predecessor() {
+            self.next = self.next.min(registered.after(self.interval + self.shortest_pause));
         }
         Some(sent)
     }
 
-    /// The heartbeat on its way failed: the next one may come early.
+    /// The heartbeat on its way failed: the next one comes early, but later with each failure.
+    ///
+    /// It is another heartbeat, since this one may have been written although its reply was lost. Others count its
+    /// silence from when they saw it first; were it sent again, this worker would count from when it was sent last.
     pub(super) fn failed(&mut self) {
+        if self.is_registered() {
+            self.row.heartbeat += 1;
+        }
         self.in_flight = None;
-        self.hurry();
+        let pause = self.shortest_pause.saturating_mul(1 << self.failures.min(8)).min(self.interval);
+        self.failures += 1;
+        self.next = self.last_sent.unwrap_or(Moment::START).after(pause);
     }
 
     /// There is news to tell or to hear: the next heartbeat comes as early as it may.
     pub(super) fn hurry(&mut self) {
+        if self.failures > 0 {
+            return;
+        }
         let earliest = self.last_sent.map_or(Moment::START, |sent| sent.after(self.shortest_pause));
         self.next = self.next.min(earliest);
     }
@@ -135,6 +156,18 @@ impl Pulse {
         seen_until.is_some_and(|until| self.confirmed >= Some(until))
     }
 
+    /// Whether another process under the same name, if it lived, would have learned by its own heartbeat that this one
+    /// took over.
+    pub(super) fn has_outlasted_predecessor(&self) -> bool {
+        let learned = self.registered.map(|registered| registered.after(self.interval + self.shortest_pause));
+        learned.is_some_and(|learned| self.confirmed >= Some(learned))
+    }
+
+    /// Whether any heartbeat was sent, so that there may be a row.
+    pub(super) fn may_have_a_row(&self) -> bool {
+        self.last_sent.is_some()
+    }
+
     pub(super) fn is_registered(&self) -> bool {
         self.registered.is_some()
     }
@@ -153,6 +186,7 @@ impl Pulse {
     pub(super) fn succeed(&mut self, other: Incarnation, nonce: u64, now: Moment) {
         self.row.incarnation = other.successor(nonce);
         self.in_flight = None;
+        self.registering_since = None;
         self.next = now;
     }
 

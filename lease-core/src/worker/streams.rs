@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use stream_types::{Name, Shard, ShardId};
+use stream_types::{Name, Shard, ShardId, Timestamp};
 
 use super::table::Table;
 use crate::{Lease, LeaseKey, Moment, StreamFacts, WorkerId};
@@ -59,8 +59,18 @@ impl Stream {
         }
     }
 
-    pub(super) const fn next_list(&self) -> Option<Moment> {
-        self.next_list
+    pub(super) fn next_list(&self) -> Option<Moment> {
+        self.next_list.filter(|_| !self.list_in_flight)
+    }
+
+    /// When the stream was created that this worker follows.
+    pub(super) const fn created(&self) -> Option<Timestamp> {
+        self.facts.created
+    }
+
+    /// Whether the last list certainly does not have the shard. An empty list proves nothing.
+    pub(super) fn has_forgotten(&self, shard: &ShardId) -> bool {
+        self.wanted_is_complete && !self.wanted.is_empty() && !self.wanted.contains_key(shard)
     }
 
     /// Whether the shards are to be listed now.
@@ -113,14 +123,11 @@ impl Stream {
         missing.map(|shard| Lease::new(name.clone(), shard.clone(), facts, me.clone())).collect()
     }
 
-    /// The tombstones of shards that the stream no longer has. An empty list of shards proves nothing.
+    /// The tombstones of shards that the stream no longer has.
     pub(super) fn vanished<'rows>(&self, name: &Name, table: &'rows Table) -> Vec<&'rows Lease> {
-        if !self.wanted_is_complete || self.wanted.is_empty() {
-            return Vec::new();
-        }
         let rows = table.rows().into_iter().flatten();
         rows.filter(|row| row.key.stream == *name && row.is_finished() && !table.is_writing(&row.key))
-            .filter(|row| !self.wanted.contains_key(&row.key.shard))
+            .filter(|row| self.has_forgotten(&row.key.shard))
             .collect()
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use stream_types::Position;
 
 use super::Command;
-use crate::{Change, Expected, Lease, LeaseKey, Moment};
+use crate::{Change, Epoch, Expected, Lease, LeaseKey, Moment};
 
 /// The rows of the last list, brought up to date by the worker's own writes, and the writes under way.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct Table {
     deletes: BTreeSet<LeaseKey>,
     /// When the worker learned how its last write of a row ended. A list sent before may show an older row.
     touched: BTreeMap<LeaseKey, Moment>,
+    /// New rows whose parents the list did not show: see [`Table::unconfirmed`].
+    unconfirmed: BTreeSet<LeaseKey>,
 }
 
 /// A write that is on its way, or waits to be sent again.
@@ -79,6 +81,8 @@ impl Table {
     /// Starts a write. There must be none under way for the same lease.
     pub(super) fn write(&mut self, expected: Expected, next: Lease, now: Moment) -> Command {
         debug_assert!(!self.is_writing(&next.key), "one write at a time");
+        let before = self.get(&next.key).map(|row| &row.position);
+        debug_assert!(before.is_none_or(|before| before.may_advance_to(&next.position)), "positions never go back");
         let write = Write { expected, next, sent: now, attempts: 0, retry_at: None };
         let command = write.command();
         self.writes.insert(write.next.key.clone(), write);
@@ -153,6 +157,23 @@ impl Table {
                 None => rows.remove(key),
             };
         }
+        let is_unconfirmed = |row: &&Lease| {
+            let lacks_a_parent =
+                || row.parents.iter().any(|parent| !rows.contains_key(&row.key.sibling(parent.clone())));
+            row.epoch == Epoch::NEVER_OWNED && !before.contains_key(&row.key) && lacks_a_parent()
+        };
+        self.unconfirmed = rows.values().filter(is_unconfirmed).map(|row| row.key.clone()).collect();
         self.rows = Some(rows);
+    }
+
+    /// Leases that must not run yet, because a list need not be a snapshot of one moment: it may show a child whose row
+    /// was written after the page of its parent was read. The parent's row was written first, so the next list shows
+    /// it, or shows that the stream no longer had the parent.
+    pub(super) fn is_unconfirmed(&self, key: &LeaseKey) -> bool {
+        self.unconfirmed.contains(key)
+    }
+
+    pub(super) fn has_unconfirmed(&self) -> bool {
+        !self.unconfirmed.is_empty()
     }
 }

@@ -2,7 +2,7 @@
 
 use stream_types::{Name, Shard};
 
-use super::{Command, Ending, Stream, Worker};
+use super::{Command, Ending, Listing, Stream, Worker};
 use crate::plan::designated;
 use crate::{Beat, Expected, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
 
@@ -43,7 +43,7 @@ impl Worker {
 
     fn on_beat_written(&mut self, workers: Vec<WorkerRow>) {
         let was_valid = self.pulse.is_valid();
-        let had_looked_round = self.pulse.has_looked_round();
+        let was_cautious = !self.pulse.has_outlasted_predecessor();
         let Some(sent) = self.pulse.confirmed() else { return };
 
         let before = self.news();
@@ -57,7 +57,7 @@ impl Worker {
         if !was_valid || hinted || audit_due || before != self.news() {
             self.listing.wanted = true;
         }
-        self.chores.plan |= !had_looked_round || self.pulse.row.leaving;
+        self.chores.plan |= was_cautious || self.pulse.row.leaving;
     }
 
     /// What of the other workers' rows must change for the leases to be worth listing.
@@ -75,7 +75,8 @@ impl Worker {
     }
 
     fn list_leases(&mut self) {
-        if self.listing.wanted && self.listing.in_flight.is_none() {
+        let may_try = self.listing.not_before.is_none_or(|moment| moment <= self.now);
+        if self.listing.wanted && self.listing.in_flight.is_none() && may_try {
             self.listing.wanted = false;
             self.listing.in_flight = Some(self.now);
             self.commands.push(Command::ListLeases);
@@ -85,16 +86,33 @@ impl Worker {
     pub(super) fn on_leases(&mut self, answer: Result<Vec<Lease>, StoreErrorKind>) {
         let Some(sent) = self.listing.in_flight.take() else { return };
         let Ok(leases) = answer else {
-            // The next confirmed heartbeat asks again, so that a failing store is not asked without a pause.
-            self.listing.last = None;
+            // Asked again with a heartbeat, but later with each failure: there may be a row that nobody can read.
+            let pause = self.settings.heartbeat_interval.saturating_mul(1 << self.listing.failures.min(8));
+            self.listing.not_before = Some(self.now.after(pause.min(self.settings.audit_interval)));
+            self.listing.failures += 1;
+            self.listing.wanted = true;
             return;
         };
-        self.listing.last = Some(sent);
+        let Listing { wanted, hinted, .. } = self.listing;
         self.table.replace(leases, sent);
+        let wanted = wanted || self.table.has_unconfirmed();
+        self.listing = Listing { wanted, hinted, last: Some(sent), ..Listing::default() };
+        if let Some(ending) = self.recreated_stream() {
+            return self.end(ending);
+        }
         self.drop_lost();
         self.chores.plan = true;
         self.chores.repair = true;
         self.assign_chores();
+    }
+
+    /// A followed stream whose leases are for an earlier stream of its name.
+    fn recreated_stream(&self) -> Option<Ending> {
+        self.table.rows().into_iter().flatten().find_map(|row| {
+            let (stream, found) = (&row.key.stream, self.streams.get(&row.key.stream)?.created()?);
+            let leased = row.stream.created.filter(|leased| *leased != found)?;
+            Some(Ending::StreamRecreated { stream: stream.clone(), leased, found })
+        })
     }
 
     /// The chores of the whole fleet, which fall to one worker that all agree on.
@@ -142,6 +160,7 @@ impl Worker {
         for tombstone in vanished {
             self.commands.push(self.table.delete(&tombstone));
         }
+        self.finish_forgotten(name);
         self.chores.repair = true;
     }
 
@@ -178,11 +197,12 @@ impl Worker {
         if !self.pulse.row.leaving || self.ended {
             return;
         }
-        if !self.pulse.is_registered() {
+        if !self.pulse.may_have_a_row() {
             return self.end(Ending::Left);
         }
-        let name = &self.pulse.row.name;
-        let is_mine = |lease: &Lease| !lease.is_finished() && lease.owner.as_ref().is_some_and(|o| o.name == *name);
+        // Those of an earlier process of its name can be taken by others, once the name is gone.
+        let me = self.id();
+        let is_mine = |lease: &Lease| !lease.is_finished() && lease.is_owned_by(&me);
         let owns = self.table.rows().into_iter().flatten().any(is_mine);
         let all_known = self.pulse.is_leaving_known() && self.table.is_listed() && self.pulse.is_valid();
         if !all_known || owns || self.table.has_writes() {

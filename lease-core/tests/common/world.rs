@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use lease_core::testing::block_on_ready;
 use lease_core::worker::{Command, Ending, Event, StopReason, Worker, WorkerSettings};
-use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StoreErrorKind};
-use stream_types::{Position, RecordPosition, Shard};
+use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts};
+use stream_types::{Position, Shard, Timestamp};
 
+pub(crate) use super::process::Weather;
+use super::process::{Calls, Process};
 use super::rows::{facts, name};
 
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -18,37 +20,6 @@ const LATENCY: Duration = Duration::from_micros(1_009);
 
 pub(crate) fn settings() -> WorkerSettings {
     WorkerSettings { heartbeat_interval: HEARTBEAT, lease_duration: LEASE_DURATION, ..WorkerSettings::default() }
-}
-
-/// What may go wrong with a worker's calls to the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Weather {
-    Fair,
-    /// The store cannot be reached.
-    Cut,
-    /// Writes are carried out, but every second reply is lost.
-    RepliesLost,
-}
-
-/// One process of the fleet.
-#[derive(Debug)]
-struct Process {
-    worker: Worker,
-    weather: Weather,
-    /// Time stands still for it: it gets nothing and does nothing.
-    frozen: bool,
-    readers: BTreeMap<LeaseKey, Epoch>,
-    calls: Calls,
-    ending: Option<Ending>,
-    stops: Vec<StopReason>,
-}
-
-/// How often a process called the store.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Calls {
-    pub(crate) heartbeats: u64,
-    pub(crate) lists: u64,
-    pub(crate) others: u64,
 }
 
 #[derive(Debug)]
@@ -86,17 +57,17 @@ impl World {
     }
 
     pub(crate) fn start_with(&mut self, worker: &str, settings: WorkerSettings) {
+        self.start_on_stream(worker, settings, facts());
+    }
+
+    pub(crate) fn start_with_stream_created(&mut self, worker: &str, created: Timestamp) {
+        self.start_on_stream(worker, settings(), StreamFacts { created: Some(created), ..facts() });
+    }
+
+    fn start_on_stream(&mut self, worker: &str, settings: WorkerSettings, stream: StreamFacts) {
         let nonce = self.letters;
-        let streams = BTreeMap::from([(name("stream"), facts())]);
-        let process = Process {
-            worker: Worker::new(name(worker), nonce, settings, streams),
-            weather: Weather::Fair,
-            frozen: false,
-            readers: BTreeMap::new(),
-            calls: Calls::default(),
-            ending: None,
-            stops: Vec::new(),
-        };
+        let streams = BTreeMap::from([(name("stream"), stream)]);
+        let process = Process::new(Worker::new(name(worker), nonce, settings, streams));
         self.processes.insert(worker.into(), process);
         self.deliver(worker, Event::TimePassed);
     }
@@ -124,6 +95,11 @@ impl World {
         self.process(worker).frozen = false;
     }
 
+    /// From now on, every reader that the process starts has a checkpoint under way all the time.
+    pub(crate) fn keep_busy(&mut self, worker: &str) {
+        self.process(worker).is_busy = true;
+    }
+
     pub(crate) fn add_shard(&mut self, shard: Shard) {
         self.shards.push(shard);
     }
@@ -135,18 +111,45 @@ impl World {
 
     /// The shard is closed, and its reader has come to its end.
     pub(crate) fn end_shard(&mut self, shard: &str, children: Vec<Shard>) {
-        let readers = self.processes.iter().flat_map(|(worker, process)| {
-            process.readers.iter().map(move |(key, epoch)| (worker.clone(), key.clone(), *epoch))
-        });
-        let (worker, key, epoch) =
-            readers.into_iter().find(|(_, key, _)| key.shard.as_str() == shard).expect("somebody reads it");
+        let (worker, key, epoch) = self.reader(shard);
         self.process(&worker).readers.remove(&key);
         self.deliver(&worker, Event::ShardEnded { key: key.clone(), epoch, children });
         self.ended.insert(key);
     }
 
-    pub(crate) fn tell(&mut self, worker: &str, event: Event) {
-        self.deliver(worker, event);
+    /// The shard's reader fails.
+    pub(crate) fn fail_shard(&mut self, shard: &str) {
+        let (worker, key, epoch) = self.reader(shard);
+        self.process(&worker).readers.remove(&key);
+        self.deliver(&worker, Event::ShardFailed { key, epoch });
+    }
+
+    /// The shard's reader wants a position stored.
+    pub(crate) fn checkpoint(&mut self, shard: &str, position: Position) {
+        let (worker, key, epoch) = self.reader(shard);
+        self.deliver(&worker, Event::CheckpointAsked { key, epoch, position });
+    }
+
+    fn reader(&self, shard: &str) -> (String, LeaseKey, Epoch) {
+        let mut readers = self.processes.iter().flat_map(|(worker, process)| {
+            process.readers.iter().map(move |(key, epoch)| (worker.clone(), key.clone(), *epoch))
+        });
+        readers.find(|(_, key, _)| key.shard.as_str() == shard).expect("somebody reads it")
+    }
+
+    /// The worker's next list shows that row alone.
+    pub(crate) fn slip_into_the_next_list(&mut self, worker: &str, row: Lease) {
+        self.process(worker).next_list = Some(vec![row]);
+    }
+
+    /// The names in the registry.
+    pub(crate) fn registered(&self) -> Vec<String> {
+        let witness = lease_core::WorkerRow::registering(lease_core::testing::worker("witness"), None);
+        let beat = block_on_ready(self.store.heartbeat(&witness)).expect("memory does not fail");
+        let forgotten = block_on_ready(self.store.forget(&witness)).expect("memory does not fail");
+        assert_eq!(forgotten, lease_core::Outcome::Applied);
+        let lease_core::Beat::Written { workers } = beat else { panic!("the witness registers") };
+        workers.into_iter().map(|row| row.name.to_string()).filter(|name| name != "witness").collect()
     }
 
     pub(crate) fn leases(&self) -> Vec<Lease> {
@@ -176,6 +179,16 @@ impl World {
 
     pub(crate) fn ending(&self, worker: &str) -> Option<&Ending> {
         self.processes[worker].ending.as_ref()
+    }
+
+    pub(crate) fn warnings(&self, worker: &str) -> usize {
+        self.processes[worker].warnings
+    }
+
+    /// The position at which the worker last started to read the shard.
+    pub(crate) fn started_at(&self, worker: &str, shard: &str) -> Position {
+        let started = self.processes[worker].started_at.iter().find(|(key, _)| key.shard.as_str() == shard);
+        started.expect("it was started").1.clone()
     }
 
     pub(crate) fn stops(&self, worker: &str) -> &[StopReason] {
@@ -261,72 +274,8 @@ impl World {
     }
 
     fn carry_out(&mut self, from: &str, command: Command) {
-        let store = self.store.clone();
-        let letters = self.letters;
-        let process = self.processes.get_mut(from).expect("it gave the command");
-        let cut = (process.weather == Weather::Cut).then_some(StoreErrorKind::Unavailable);
-        let lost = process.weather == Weather::RepliesLost && letters.is_multiple_of(2);
-        let reply = |applied| if lost { Err(StoreErrorKind::Ambiguous) } else { applied };
-        let event = match command {
-            Command::Heartbeat(row) => {
-                process.calls.heartbeats += 1;
-                Event::HeartbeatAnswered(
-                    cut.map_or_else(|| reply(block_on_ready(store.heartbeat(&row)).map_err(|error| error.kind())), Err),
-                )
-            }
-            Command::ListLeases => {
-                process.calls.lists += 1;
-                Event::LeasesListed(cut.map_or_else(|| block_on_ready(store.list()).map_err(|e| e.kind()), Err))
-            }
-            Command::Put { expected, next } => {
-                process.calls.others += 1;
-                let put = || block_on_ready(store.put(expected, &next)).map_err(|error| error.kind());
-                let answer = match cut {
-                    Some(kind) => Err(kind),
-                    None if lost => put().and(Err(StoreErrorKind::Ambiguous)),
-                    None => put(),
-                };
-                Event::PutAnswered { key: next.key.clone(), answer }
-            }
-            Command::Delete { key, expected } => {
-                process.calls.others += 1;
-                let answer = block_on_ready(store.delete(&key, expected)).map_err(|error| error.kind());
-                Event::DeleteAnswered { key, answer }
-            }
-            Command::Forget(row) => {
-                process.calls.others += 1;
-                let _outcome = block_on_ready(store.forget(&row));
-                return;
-            }
-            Command::ListShards { stream } => Event::ShardsListed { stream, shards: Some(self.shards.clone()) },
-            Command::StartShard(lease) => {
-                process.readers.insert(lease.key, lease.epoch);
-                return;
-            }
-            Command::DrainShard { key, epoch } => {
-                process.readers.remove(&key);
-                let sequence_number = (letters + 1).to_string().parse().expect("digits");
-                Event::Drained { key, epoch, position: Some(Position::After(RecordPosition::whole(sequence_number))) }
-            }
-            Command::StopShard { key, reason, .. } => {
-                process.readers.remove(&key);
-                process.stops.push(reason);
-                return;
-            }
-            Command::ReportCheckpoint { .. } => return,
-            Command::End(ending) => {
-                process.ending = Some(ending);
-                return;
-            }
-        };
-        self.post(from, event);
-    }
-}
-
-impl Process {
-    /// The shards that the process may deliver from. One that is frozen delivers nothing.
-    fn valid_readers(&self, now: Moment) -> impl Iterator<Item = &LeaseKey> {
-        let valid = !self.frozen && self.worker.valid_until().is_some_and(|until| now < until);
-        self.readers.keys().filter(move |_| valid)
+        let (store, shards, letters) = (self.store.clone(), self.shards.clone(), self.letters);
+        let answer = self.process(from).carry_out(command, &store, shards, letters);
+        answer.into_iter().for_each(|event| self.post(from, event));
     }
 }

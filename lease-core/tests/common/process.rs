@@ -1,0 +1,178 @@
+//! One process of the world: a worker, its readers, and the weather between it and the store.
+
+use std::collections::BTreeMap;
+
+use lease_core::testing::block_on_ready;
+use lease_core::worker::{Command, Ending, Event, StopReason, Worker};
+use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StoreErrorKind};
+use stream_types::{Position, RecordPosition, Shard};
+
+/// What may go wrong with a worker's calls to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weather {
+    Fair,
+    /// The store cannot be reached.
+    Cut,
+    /// Writes are carried out, but every second reply is lost.
+    RepliesLost,
+    /// Writes are carried out, but no reply comes.
+    NoReplies,
+}
+
+/// One process of the fleet.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) worker: Worker,
+    pub(crate) weather: Weather,
+    /// Time stands still for it: it gets nothing and does nothing.
+    pub(crate) frozen: bool,
+    pub(crate) readers: BTreeMap<LeaseKey, Epoch>,
+    /// Its readers ask for a checkpoint whenever the last one is stored.
+    pub(crate) is_busy: bool,
+    pub(crate) calls: Calls,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) stops: Vec<StopReason>,
+    pub(crate) warnings: usize,
+    pub(crate) started_at: BTreeMap<LeaseKey, Position>,
+    /// What the next list shows, instead of what is there.
+    pub(crate) next_list: Option<Vec<Lease>>,
+}
+
+/// How often a process called the store.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Calls {
+    pub(crate) heartbeats: u64,
+    pub(crate) lists: u64,
+    pub(crate) others: u64,
+}
+
+impl Process {
+    pub(crate) fn new(worker: Worker) -> Self {
+        Self {
+            worker,
+            weather: Weather::Fair,
+            frozen: false,
+            readers: BTreeMap::new(),
+            is_busy: false,
+            calls: Calls::default(),
+            ending: None,
+            stops: Vec::new(),
+            warnings: 0,
+            started_at: BTreeMap::new(),
+            next_list: None,
+        }
+    }
+
+    /// Does what the worker wants, and returns the answer that is on its way.
+    pub(crate) fn carry_out(
+        &mut self,
+        command: Command,
+        store: &MemoryStore,
+        shards: Vec<Shard>,
+        letters: u64,
+    ) -> Option<Event> {
+        match command {
+            Command::ListShards { stream } => Some(Event::ShardsListed { stream, shards: Some(shards) }),
+            Command::StartShard(_)
+            | Command::DrainShard { .. }
+            | Command::StopShard { .. }
+            | Command::ReportCheckpoint { .. } => self.tell_reader(command, letters),
+            Command::Warn(_) => {
+                self.warnings += 1;
+                None
+            }
+            Command::End(ending) => {
+                self.ending = Some(ending);
+                None
+            }
+            call => self.call(call, store, letters),
+        }
+    }
+
+    /// A call to the store, through the weather.
+    fn call(&mut self, command: Command, store: &MemoryStore, letters: u64) -> Option<Event> {
+        let weather = self.weather;
+        let lost = weather == Weather::NoReplies || (weather == Weather::RepliesLost && letters.is_multiple_of(2));
+        match command {
+            Command::Heartbeat(row) => {
+                self.calls.heartbeats += 1;
+                let answer = through(weather, lost, || block_on_ready(store.heartbeat(&row)));
+                Some(Event::HeartbeatAnswered(answer))
+            }
+            Command::ListLeases => {
+                self.calls.lists += 1;
+                let slipped = self.next_list.take();
+                let list = || slipped.map_or_else(|| block_on_ready(store.list()), Ok);
+                Some(Event::LeasesListed(through(weather, false, list)))
+            }
+            Command::Put { expected, next } => {
+                self.calls.others += 1;
+                let answer = through(weather, lost, || block_on_ready(store.put(expected, &next)));
+                Some(Event::PutAnswered { key: next.key, answer })
+            }
+            Command::Delete { key, expected } => {
+                self.calls.others += 1;
+                let answer = through(weather, lost, || block_on_ready(store.delete(&key, expected)));
+                Some(Event::DeleteAnswered { key, answer })
+            }
+            Command::Forget(row) => {
+                self.calls.others += 1;
+                let _unheard = through(weather, lost, || block_on_ready(store.forget(&row)));
+                None
+            }
+            other => unreachable!("{other:?} is no call"),
+        }
+    }
+
+    fn tell_reader(&mut self, command: Command, letters: u64) -> Option<Event> {
+        match command {
+            Command::StartShard(lease) => {
+                self.readers.insert(lease.key.clone(), lease.epoch);
+                self.started_at.insert(lease.key.clone(), lease.position);
+                self.is_busy.then(|| next_checkpoint(lease.key, lease.epoch, letters))
+            }
+            Command::DrainShard { key, epoch } => {
+                self.readers.remove(&key);
+                Some(Event::Drained { key, epoch, position: Some(position(letters)) })
+            }
+            Command::StopShard { key, reason, .. } => {
+                self.readers.remove(&key);
+                self.stops.push(reason);
+                None
+            }
+            Command::ReportCheckpoint { key, epoch, .. } => {
+                let reads_on = self.is_busy && self.readers.get(&key) == Some(&epoch);
+                reads_on.then(|| next_checkpoint(key, epoch, letters))
+            }
+            other => unreachable!("{other:?} is not for readers"),
+        }
+    }
+
+    /// The shards that the process may deliver from. One that is frozen delivers nothing.
+    pub(crate) fn valid_readers(&self, now: Moment) -> impl Iterator<Item = &LeaseKey> {
+        let valid = !self.frozen && self.worker.valid_until().is_some_and(|until| now < until);
+        self.readers.keys().filter(move |_| valid)
+    }
+}
+
+/// What comes back of a call in that weather.
+fn through<Answer>(
+    weather: Weather,
+    reply_is_lost: bool,
+    call: impl FnOnce() -> Result<Answer, lease_core::StoreError>,
+) -> Result<Answer, StoreErrorKind> {
+    if weather == Weather::Cut {
+        return Err(StoreErrorKind::Unavailable);
+    }
+    let answer = call().map_err(|error| error.kind());
+    if reply_is_lost { Err(StoreErrorKind::Ambiguous) } else { answer }
+}
+
+/// A position that lies behind all that were made before.
+fn position(letters: u64) -> Position {
+    Position::After(RecordPosition::whole((letters + 1).to_string().parse().expect("digits")))
+}
+
+fn next_checkpoint(key: LeaseKey, epoch: Epoch, letters: u64) -> Event {
+    Event::CheckpointAsked { key, epoch, position: position(letters) }
+}

@@ -1,0 +1,174 @@
+//! The worker's protocol when things go wrong, played by whole fleets in virtual time.
+//!
+//! After every step the world checks that no two workers believe to own the same lease within their own validity.
+
+mod common;
+
+use std::time::Duration;
+
+use common::rows::{free_lease, shard};
+use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World};
+use lease_core::testing::block_on_ready;
+use lease_core::worker::Ending;
+use lease_core::{Expected, LeaseStore, Outcome, StreamFacts};
+use stream_types::{Position, Shard, StartPosition, Timestamp};
+
+fn shards(count: usize) -> Vec<Shard> {
+    (0..count).map(|index| shard(&format!("shard-{index:04}"), &[])).collect()
+}
+
+fn level_world(shard_count: usize, workers: &[&str]) -> World {
+    let mut world = World::new(shards(shard_count));
+    for worker in workers {
+        world.start(worker);
+        world.keep_busy(worker);
+    }
+    world.run_until("level at the start", World::is_level);
+    world.run_for(LEASE_DURATION * 2);
+    world
+}
+
+/// The registry shows a heartbeat whose reply was lost as long as it shows one whose reply came. So a heartbeat that is
+/// sent again must not be the same one: others would count its silence from the first sending, the worker from the last.
+#[test]
+fn a_heartbeat_sent_again_is_another_heartbeat() {
+    let mut world = level_world(8, &["a", "b"]);
+    world.set_weather("a", Weather::NoReplies);
+    world.run_for(LEASE_DURATION * 8 / 10);
+    assert_eq!(world.reading()["a"], 4, "it is still valid");
+    world.set_weather("a", Weather::Fair);
+    world.run_for(HEARTBEAT / 2);
+    world.set_weather("a", Weather::Cut);
+    world.run_until("b has everything", |world| world.reading()["b"] == 8);
+}
+
+/// Readers that always have a checkpoint under way can be drained like any other.
+#[test]
+fn busy_shards_are_handed_over_at_once() {
+    let mut world = level_world(16, &["a", "b", "c"]);
+    world.start("d");
+    world.keep_busy("d");
+    let took = world.run_until("level after the join", World::is_level);
+    assert!(took <= HEARTBEAT * 2 + Duration::from_millis(20), "{took:?}");
+    world.leave("b");
+    let took = world.run_until("b has left", |world| world.ending("b").is_some());
+    assert!(took <= HEARTBEAT, "{took:?}");
+}
+
+/// A write that was under way while the worker was late is answered after it has listed the leases again.
+#[test]
+fn a_write_answered_after_a_lapse_does_not_leave_the_shard_unread() {
+    let mut world = level_world(8, &["a"]);
+    world.set_weather("a", Weather::Cut);
+    world.run_until("it is late", |world| world.reading()["a"] == 0);
+    world.set_weather("a", Weather::Fair);
+    let took = world.run_until("it reads everything", |world| world.reading()["a"] == 8);
+    assert!(took <= HEARTBEAT * 2, "{took:?}");
+}
+
+/// The records are gone with the shard: its reader can only fail. Its descendants must run all the same.
+#[test]
+fn a_shard_that_the_stream_has_forgotten_is_finished_and_its_children_run() {
+    let mut world = level_world(2, &["a"]);
+    world.add_shard(shard("child", &["shard-0000"]));
+    world.run_for(Duration::from_secs(61));
+    assert!(!world.is_reading("a", "child"), "its parent is still being read");
+    world.trim("shard-0000");
+    world.fail_shard("shard-0000");
+    let took = world.run_until("the child is read", |world| world.is_reading("a", "child"));
+    assert!(took <= HEARTBEAT, "{took:?}");
+    assert_eq!(world.warnings("a"), 1, "nothing is passed over silently");
+}
+
+/// A shard whose reader failed, but which the stream still has, is read again from where it was.
+#[test]
+fn a_failed_shard_is_read_again_from_its_newest_position() {
+    let mut world = level_world(2, &["a"]);
+    let before = world.lease("shard-0000").position;
+    world.fail_shard("shard-0000");
+    world.run_until("it is read again", |world| world.is_reading("a", "shard-0000"));
+    assert!(before.may_advance_to(&world.started_at("a", "shard-0000")));
+    assert_eq!(world.warnings("a"), 0);
+}
+
+/// A processor may have stored a position beyond the batch that it finished last.
+#[test]
+fn a_hand_over_never_moves_the_position_back() {
+    let mut world = World::new(shards(2));
+    world.start("a");
+    world.run_until("level", World::is_level);
+    let far: Position = "after:900000000".parse().unwrap();
+    world.checkpoint("shard-0000", far.clone());
+    world.run_for(HEARTBEAT);
+    assert_eq!(world.lease("shard-0000").position, far);
+    // The world's readers say that they are drained up to a lower position.
+    world.leave("a");
+    world.run_until("it has left", |world| world.ending("a").is_some());
+    assert_eq!(world.lease("shard-0000").position, far);
+}
+
+#[test]
+fn a_stream_created_again_under_its_name_is_refused() {
+    let mut world = World::new(shards(2));
+    let mut of_the_old_stream = free_lease("shard-0000", &[]);
+    of_the_old_stream.stream =
+        StreamFacts { created: Some(Timestamp::from_unix_millis(1)), start: StartPosition::Horizon };
+    let put = block_on_ready(world.store.put(Expected::Absent, &of_the_old_stream)).unwrap();
+    assert_eq!(put, Outcome::Applied);
+    world.start_with_stream_created("a", Timestamp::from_unix_millis(2));
+    world.run_until("it refuses", |world| world.ending("a").is_some());
+    assert!(matches!(world.ending("a"), Some(Ending::StreamRecreated { .. })), "{:?}", world.ending("a"));
+    assert_eq!(world.reading()["a"], 0);
+}
+
+#[test]
+fn a_worker_asked_to_leave_while_it_registers_leaves_no_row_behind() {
+    let mut world = level_world(4, &["a"]);
+    world.start("b");
+    world.leave("b");
+    world.run_until("it has left", |world| world.ending("b").is_some());
+    world.run_for(HEARTBEAT);
+    assert_eq!(world.registered(), ["a"]);
+}
+
+#[test]
+fn the_only_worker_restarted_and_asked_to_leave_at_once_ends() {
+    let mut world = level_world(4, &["a"]);
+    world.crash("a");
+    world.start("a");
+    world.run_for(Duration::from_millis(10));
+    world.leave("a");
+    let took = world.run_until("it has left", |world| world.ending("a").is_some());
+    assert!(took <= HEARTBEAT, "{took:?}");
+}
+
+/// A store that is out of reach is not asked ever faster.
+#[test]
+fn a_failing_store_is_asked_about_once_per_heartbeat() {
+    let mut world = level_world(4, &["a"]);
+    world.set_weather("a", Weather::Cut);
+    world.run_for(LEASE_DURATION);
+    let before = world.calls("a");
+    world.run_for(HEARTBEAT * 60);
+    let after = world.calls("a");
+    let asked = after.heartbeats - before.heartbeats + after.lists - before.lists + after.others - before.others;
+    assert!(asked <= 61, "{asked} calls in 60 heartbeats");
+}
+
+/// Other processes read the table page by page: a list may show a child that was written after the page of its parent
+/// was read.
+#[test]
+fn a_child_that_a_list_shows_without_its_parent_waits_for_a_second_look() {
+    let mut world = World::new(Vec::new());
+    world.start("a");
+    world.run_for(LEASE_DURATION);
+    let child = free_lease("child", &["parent"]);
+    world.slip_into_the_next_list("a", child.clone());
+    let parent = free_lease("parent", &[]);
+    for row in [&parent, &child] {
+        assert_eq!(block_on_ready(world.store.put(Expected::Absent, row)).unwrap(), Outcome::Applied);
+    }
+    world.run_until("the parent is read", |world| world.is_reading("a", "parent"));
+    assert!(!world.is_reading("a", "child"));
+    assert_eq!(world.lease("child").epoch, child.epoch, "nobody took it");
+}
