@@ -43,6 +43,10 @@ pub enum StoreErrorKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreOperation {
+    /// Reaching the store for the first time.
+    Connect,
+    /// Creating the tables.
+    Prepare,
     /// [`LeaseStore::list`](crate::LeaseStore::list)
     List,
     /// [`LeaseStore::get`](crate::LeaseStore::get)
@@ -105,6 +109,8 @@ impl StoreErrorKind {
 impl fmt::Display for StoreOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Connect => "connection",
+            Self::Prepare => "preparation",
             Self::List => "list",
             Self::Get => "get",
             Self::Put => "put",

@@ -1,4 +1,36 @@
-//! Leasehold's lease table in Postgres: **not written yet**.
+//! Leasehold's lease table in Postgres: one implementation of [`LeaseStore`](lease_core::LeaseStore).
 //!
-//! This crate holds the place and the name. Until it implements `lease_core::LeaseStore`, the only lease table is
-//! `lease_core::MemoryStore`, which lives and dies with its process.
+//! Two tables, `leases` and `workers`, in a schema of your choice hold the rows of any number of applications.
+//!
+//! ```no_run
+//! use lease_postgres::PostgresStore;
+//! use stream_types::Name;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = PostgresStore::connect("postgres://leasehold@localhost/app", Name::new("billing")?).await?;
+//! store.prepare().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`PostgresStore::prepare`] creates the tables if they are missing, safely when many workers start at once. Or run
+//! [`Schema::ddl`] yourself; the role that consumes then needs only `USAGE` on the schema and `SELECT`, `INSERT`, `UPDATE`,
+//! `DELETE` on the two tables.
+//!
+//! Owners' changes are announced by `NOTIFY`, so that a lease reaches its new owner at once. Where connections go through
+//! a proxy that pools transactions, turn that off by [`PostgresStore::without_hints`]: workers then find out with their
+//! next heartbeat.
+//!
+//! Encrypted connections need one of sqlx's TLS features, which your own `Cargo.toml` turns on.
+
+mod error;
+mod hints;
+mod lease_row;
+mod prepare;
+mod schema;
+mod statements;
+mod store;
+mod worker_row;
+
+pub use schema::{InvalidSchema, Schema};
+pub use store::PostgresStore;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod command;
+mod postgres;
 mod rules;
 mod servers;
 mod source_rules;

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::command::{run, target};
+use crate::postgres::{self, Postgres};
 
 /// A Kinesis that others wrote.
 const KINESIS_LOCAL: &str = "kinesis-local@0.6.2";
@@ -21,6 +22,7 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     children: Vec<Child>,
+    postgres: Option<Postgres>,
     environment: Vec<(&'static str, String)>,
 }
 
@@ -28,7 +30,12 @@ impl Servers {
     /// Starts whatever the tests need. What cannot be had is skipped loudly; in CI, it is a failure.
     pub(crate) fn start() -> Result<Self, String> {
         let mut servers = Self::default();
-        for (what, started) in [("boto3", servers.prepare_python()), ("kinesis-local", servers.start_kinesis_local())] {
+        let all = [
+            ("boto3", servers.prepare_python()),
+            ("kinesis-local", servers.start_kinesis_local()),
+            ("Postgres", servers.start_postgres()),
+        ];
+        for (what, started) in all {
             match started {
                 Ok(()) => {}
                 Err(reason) if std::env::var_os("CI").is_some() => {
@@ -54,6 +61,17 @@ impl Servers {
         // Does nothing when it is installed already.
         run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", BOTO3]))?;
         self.environment.push(("LEASEHOLD_TEST_PYTHON", python.display().to_string()));
+        Ok(())
+    }
+
+    /// A Postgres given by a variable, or a private one.
+    fn start_postgres(&mut self) -> Result<(), String> {
+        if std::env::var_os(postgres::VARIABLE).is_none() {
+            let postgres = Postgres::start(free_port()?)?;
+            wait_until_it_listens(postgres.port())?;
+            self.environment.push((postgres::VARIABLE, postgres.url()));
+            self.postgres = Some(postgres);
+        }
         Ok(())
     }
 

@@ -1,0 +1,68 @@
+//! What Postgres' errors mean for a worker.
+
+use std::io;
+
+use lease_core::{StoreError, StoreErrorKind, StoreOperation};
+use sqlx::Error;
+
+/// Turns an error of sqlx into one with a kind, keeping it as the cause.
+pub(crate) fn store_error(operation: StoreOperation, error: Error) -> StoreError {
+    let (kind, message) = judge(operation, &error);
+    StoreError::new(kind, operation, format!("Postgres: {message}")).caused_by(error)
+}
+
+/// A row that cannot be read. The key and the column say where to look; the value stays in the table.
+pub(crate) fn corrupt(operation: StoreOperation, row: &str, column: &str, why: impl std::fmt::Display) -> StoreError {
+    let message = format!("Postgres: {row}, column {column}: {why}");
+    StoreError::new(StoreErrorKind::Corrupt, operation, message)
+}
+
+fn judge(operation: StoreOperation, error: &Error) -> (StoreErrorKind, String) {
+    let writes = !matches!(operation, StoreOperation::List | StoreOperation::Get);
+    // The connection broke. Whether before or after the write, nobody knows.
+    let broken = if writes { StoreErrorKind::Ambiguous } else { StoreErrorKind::Unavailable };
+    match error {
+        Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            let (kind, advice) = judge_code(&code, broken);
+            (kind, format!("{} (SQLSTATE {code}){advice}", database.message()))
+        }
+        Error::Io(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
+            (StoreErrorKind::Unavailable, format!("{cause}; check the host and the port"))
+        }
+        Error::Io(cause) => (broken, cause.to_string()),
+        Error::PoolTimedOut => (StoreErrorKind::Unavailable, "no connection became free in time".into()),
+        Error::PoolClosed => (StoreErrorKind::Invalid, "the pool was closed".into()),
+        Error::Tls(cause) => {
+            let advice = "the server and sqlx's TLS features must agree on an encrypted connection";
+            (StoreErrorKind::Invalid, format!("{cause}; {advice}"))
+        }
+        Error::Configuration(cause) => {
+            (StoreErrorKind::Invalid, format!("{cause}; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"))
+        }
+        Error::ColumnDecode { .. } | Error::ColumnNotFound(_) | Error::Decode(_) | Error::TypeNotFound { .. } => {
+            (StoreErrorKind::Corrupt, format!("{error}; the tables are of another shape"))
+        }
+        _ => (broken, error.to_string()),
+    }
+}
+
+/// What a code of the SQL standard means (PostgreSQL documentation, appendix A).
+fn judge_code(code: &str, broken: StoreErrorKind) -> (StoreErrorKind, &'static str) {
+    match code {
+        "42P01" | "3F000" => {
+            (StoreErrorKind::Invalid, "; create the tables by prepare(), or run the statements of Schema::ddl()")
+        }
+        "42703" | "42804" | "42883" => (StoreErrorKind::Invalid, "; the tables are of another shape"),
+        "42501" => (StoreErrorKind::Invalid, "; the role needs USAGE on the schema, and to read and write both tables"),
+        "25006" => (StoreErrorKind::Invalid, "; connect to the primary, with a role that may write"),
+        "3D000" => (StoreErrorKind::Invalid, "; check the database's name"),
+        _ => match code.get(..2).unwrap_or_default() {
+            "28" => (StoreErrorKind::Invalid, "; check the user, the password, and whether TLS is required"),
+            "53" => (StoreErrorKind::Throttled, ""),
+            "40" | "55" => (StoreErrorKind::Unavailable, ""),
+            "08" | "57" | "58" | "XX" => (broken, ""),
+            _ => (StoreErrorKind::Invalid, ""),
+        },
+    }
+}

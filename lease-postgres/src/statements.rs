@@ -1,0 +1,89 @@
+//! The statements, written once for a schema.
+
+use std::sync::Arc;
+
+use lease_core::WorkerRow;
+
+use crate::schema::Schema;
+use crate::{lease_row, worker_row};
+
+/// All statements of a store. `$1` is the application in each.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    pub(crate) list: Arc<str>,
+    pub(crate) get: Arc<str>,
+    pub(crate) insert: Arc<str>,
+    pub(crate) update: Arc<str>,
+    pub(crate) delete: Arc<str>,
+    pub(crate) heartbeat: Arc<str>,
+    pub(crate) workers: Arc<str>,
+    pub(crate) worker: Arc<str>,
+    pub(crate) forget: Arc<str>,
+}
+
+/// The columns that a write sets, with their parameters from `$4` on.
+const LEASE_VALUES: [(&str, &str); 15] = [
+    ("version", "$4"),
+    ("epoch", "$5"),
+    ("owner_name", "$6"),
+    ("owner_number", "$7"),
+    ("owner_nonce", "$8"),
+    ("position", "$9"),
+    ("parents", "$10"),
+    ("hash_start", "$11::text::numeric"),
+    ("hash_end", "$12::text::numeric"),
+    ("stream_created_ms", "$13"),
+    ("stream_start", "$14"),
+    ("updated_name", "$15"),
+    ("updated_number", "$16"),
+    ("updated_nonce", "$17"),
+    ("last_change", "$18"),
+];
+
+impl Statements {
+    pub(crate) fn new(schema: &Schema) -> Self {
+        let (leases, workers) = (format!("{}.leases", schema.quoted()), format!("{}.workers", schema.quoted()));
+        let (lease_columns, worker_columns) = (lease_row::COLUMNS, worker_row::COLUMNS);
+        let this_lease = "application = $1 AND stream = $2 AND shard = $3";
+        let names = LEASE_VALUES.map(|(name, _)| name).join(", ");
+        let values = LEASE_VALUES.map(|(_, value)| value).join(", ");
+        let settings = LEASE_VALUES.map(|(name, value)| format!("{name} = {value}")).join(", ");
+        let registers = WorkerRow::REGISTERS;
+        let statement = |text: String| Arc::from(text);
+        // A write returns a row; on the way it notifies, if it is given a channel.
+        let notify =
+            |channel: &str| format!("(SELECT pg_notify({channel}::text, '') WHERE {channel}::text IS NOT NULL)");
+        let (notify_11, notify_19) = (notify("$11"), notify("$19"));
+        Self {
+            list: statement(format!(
+                "SELECT {lease_columns} FROM {leases} WHERE application = $1 ORDER BY stream, shard"
+            )),
+            get: statement(format!("SELECT {lease_columns} FROM {leases} WHERE {this_lease}")),
+            insert: statement(format!(
+                "INSERT INTO {leases} (application, stream, shard, {names}) VALUES ($1, $2, $3, {values}) \
+                 ON CONFLICT DO NOTHING RETURNING {notify_19}"
+            )),
+            update: statement(format!(
+                "UPDATE {leases} SET {settings}, updated_at = now() WHERE {this_lease} AND version = $20 \
+                 RETURNING {notify_19}"
+            )),
+            delete: statement(format!("DELETE FROM {leases} WHERE {this_lease} AND version = $4 RETURNING 1")),
+            // The rule of WorkerRow::may_replace.
+            heartbeat: statement(format!(
+                "INSERT INTO {workers} AS stored (application, {worker_columns}) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                 ON CONFLICT (application, name) DO UPDATE SET number = $3, nonce = $4, heartbeat = $5, \
+                 generation = $6, capacity = $7, zone = $8, plan_version = $9, leaving = $10, updated_at = now() \
+                 WHERE (stored.number = $3 AND stored.nonce = $4 AND stored.heartbeat <= $5) \
+                 OR ($5 = {registers} AND stored.number < $3) RETURNING {notify_11}"
+            )),
+            workers: statement(format!("SELECT {worker_columns} FROM {workers} WHERE application = $1 ORDER BY name")),
+            worker: statement(format!("SELECT {worker_columns} FROM {workers} WHERE application = $1 AND name = $2")),
+            forget: statement(format!(
+                "DELETE FROM {workers} WHERE application = $1 AND name = $2 AND number = $3 AND nonce = $4 \
+                 AND heartbeat = $5 AND generation = $6 AND capacity IS NOT DISTINCT FROM $7 \
+                 AND zone IS NOT DISTINCT FROM $8 AND plan_version = $9 AND leaving = $10 RETURNING {notify_11}"
+            )),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The store.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lease_core::{
+    Beat, Change, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation,
+    Version, WorkerRow,
+};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use stream_types::Name;
+
+use crate::error::store_error;
+use crate::hints::PostgresHints;
+use crate::lease_row::{self, Statement, column_number};
+use crate::schema::Schema;
+use crate::statements::Statements;
+use crate::worker_row;
+
+/// The leases and workers of one application, in two Postgres tables. Clones share their connections.
+#[derive(Clone)]
+pub struct PostgresStore {
+    pool: PgPool,
+    application: Name,
+    schema: Schema,
+    statements: Arc<Statements>,
+    has_hints: bool,
+}
+
+/// How many connections a store of its own pool makes, besides the one that listens.
+const MAX_CONNECTIONS: u32 = 8;
+
+/// How long a call waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl PostgresStore {
+    /// Connects to the database at a URL such as `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
+    ///
+    /// # Errors
+    ///
+    /// The URL is none, the server cannot be reached, or it refuses the user.
+    pub async fn connect(url: &str, application: Name) -> Result<Self, StoreError> {
+        let failed = |error| store_error(StoreOperation::Connect, error);
+        let options = PgConnectOptions::from_str(url).map_err(failed)?;
+        // The pool would try a server that refuses again and again, and then only say that it took too long.
+        let probe = PgConnection::connect_with(&options);
+        let probe = tokio::time::timeout(ACQUIRE_TIMEOUT, probe).await.map_err(|_| {
+            let (host, port) = (options.get_host(), options.get_port());
+            let message = format!("Postgres: {host}:{port} did not answer within {ACQUIRE_TIMEOUT:?}");
+            StoreError::new(StoreErrorKind::Unavailable, StoreOperation::Connect, message)
+        })?;
+        probe.map_err(failed)?.close().await.map_err(failed)?;
+        let pool = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+        Ok(Self::from_pool(pool.connect_lazy_with(options), application))
+    }
+
+    /// Uses a pool of yours.
+    #[must_use]
+    pub fn from_pool(pool: PgPool, application: Name) -> Self {
+        let schema = Schema::default();
+        let statements = Arc::new(Statements::new(&schema));
+        Self { pool, application, schema, statements, has_hints: true }
+    }
+
+    /// Keeps the tables in that schema.
+    #[must_use]
+    pub fn in_schema(self, schema: Schema) -> Self {
+        Self { statements: Arc::new(Statements::new(&schema)), schema, ..self }
+    }
+
+    /// Neither sends nor receives notifications: for connections through a proxy that pools transactions.
+    #[must_use]
+    pub fn without_hints(self) -> Self {
+        Self { has_hints: false, ..self }
+    }
+
+    /// The same tables, as another application sees them.
+    #[must_use]
+    pub fn for_application(&self, application: Name) -> Self {
+        Self { application, ..self.clone() }
+    }
+
+    pub(crate) const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(crate) const fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// A statement with the application bound. Without hints it leaves nothing behind on its connection, which a proxy
+    /// may give to somebody else afterwards.
+    fn statement(&self, text: &Arc<str>) -> Statement<'static> {
+        let statement = sqlx::query(AssertSqlSafe(Arc::clone(text))).persistent(self.has_hints);
+        statement.bind(self.application.to_string())
+    }
+
+    fn lease_statement(&self, text: &Arc<str>, key: &LeaseKey) -> Statement<'static> {
+        self.statement(text).bind(key.stream.to_string()).bind(key.shard.to_string())
+    }
+
+    /// The channel to notify, or none: `pg_notify` does nothing without one.
+    fn channel_if(&self, news: bool) -> Option<String> {
+        (news && self.has_hints).then(|| self.channel())
+    }
+
+    /// One channel for each application and schema, short enough for Postgres' 63 bytes.
+    fn channel(&self) -> String {
+        let text = [self.schema.name(), "\0", self.application.as_str()].concat();
+        let hash = text
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        format!("leasehold_{hash:016x}")
+    }
+
+    /// Whether a statement that returns a row for each that it wrote has written one.
+    async fn wrote(&self, statement: Statement<'static>, operation: StoreOperation) -> Result<bool, StoreError> {
+        let row = statement.fetch_optional(&self.pool).await.map_err(|error| store_error(operation, error))?;
+        Ok(row.is_some())
+    }
+
+    async fn stored_worker(&self, name: &Name, operation: StoreOperation) -> Result<Option<WorkerRow>, StoreError> {
+        let statement = self.statement(&self.statements.worker).bind(name.to_string());
+        let row = statement.fetch_optional(&self.pool).await.map_err(|error| store_error(operation, error))?;
+        row.map(|row| worker_row::decode(&row, operation)).transpose()
+    }
+
+    async fn stored(&self, key: &LeaseKey, operation: StoreOperation) -> Result<Option<Lease>, StoreError> {
+        let statement = self.lease_statement(&self.statements.get, key);
+        let row = statement.fetch_optional(&self.pool).await.map_err(|error| store_error(operation, error))?;
+        row.map(|row| lease_row::decode(&row, operation)).transpose()
+    }
+}
+
+#[async_trait]
+impl LeaseStore for PostgresStore {
+    async fn list(&self) -> Result<Vec<Lease>, StoreError> {
+        let rows = self.statement(&self.statements.list).fetch_all(&self.pool).await;
+        let rows = rows.map_err(|error| store_error(StoreOperation::List, error))?;
+        rows.iter().map(|row| lease_row::decode(row, StoreOperation::List)).collect()
+    }
+
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, StoreError> {
+        self.stored(key, StoreOperation::Get).await
+    }
+
+    async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        if next.version != expected.next_version() {
+            let message = format!("lease {}: version {} does not follow from {expected:?}", next.key, next.version);
+            return Err(StoreError::new(StoreErrorKind::Invalid, StoreOperation::Put, message));
+        }
+        let text = match expected {
+            Expected::Absent => &self.statements.insert,
+            Expected::Version(_) => &self.statements.update,
+        };
+        let statement = lease_row::bind_values(self.lease_statement(text, &next.key), next)?;
+        let statement = statement.bind(self.channel_if(next.last_change != Change::Checkpointed));
+        let statement = match expected {
+            Expected::Absent => statement,
+            Expected::Version(version) => statement.bind(column_number(version.0, StoreOperation::Put)?),
+        };
+        if self.wrote(statement, StoreOperation::Put).await? {
+            return Ok(Outcome::Applied);
+        }
+        Ok(Outcome::Conflict { current: self.stored(&next.key, StoreOperation::Put).await? })
+    }
+
+    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
+        let version = column_number(expected.0, StoreOperation::Delete)?;
+        let statement = self.lease_statement(&self.statements.delete, key).bind(version);
+        if self.wrote(statement, StoreOperation::Delete).await? {
+            return Ok(Outcome::Applied);
+        }
+        Ok(Outcome::Conflict { current: self.stored(key, StoreOperation::Delete).await? })
+    }
+
+    async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {
+        let operation = StoreOperation::Heartbeat;
+        let news = me.heartbeat == WorkerRow::REGISTERS || me.leaving;
+        loop {
+            let statement = worker_row::bind_values(self.statement(&self.statements.heartbeat), me)?;
+            if self.wrote(statement.bind(self.channel_if(news)), operation).await? {
+                let rows = self.statement(&self.statements.workers).fetch_all(&self.pool).await;
+                let rows = rows.map_err(|error| store_error(operation, error))?;
+                let workers = rows.iter().map(|row| worker_row::decode(row, operation)).collect::<Result<_, _>>()?;
+                return Ok(Beat::Written { workers });
+            }
+            // A row that was in the way and is gone was forgotten meanwhile: the name is free.
+            if let Some(by) = self.stored_worker(&me.name, operation).await? {
+                return Ok(Beat::Replaced { by });
+            }
+        }
+    }
+
+    async fn forget(&self, worker: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError> {
+        let operation = StoreOperation::Forget;
+        let statement = worker_row::bind_values(self.statement(&self.statements.forget), worker)?;
+        let statement = statement.bind(self.channel_if(true));
+        if self.wrote(statement, operation).await? {
+            return Ok(Outcome::Applied);
+        }
+        Ok(Outcome::Conflict { current: self.stored_worker(&worker.name, operation).await? })
+    }
+
+    fn hints(&self) -> Option<Box<dyn Hints>> {
+        let hints = || PostgresHints::new(self.pool.clone(), self.channel());
+        self.has_hints.then(|| Box::new(hints()) as Box<dyn Hints>)
+    }
+}
+
+/// Without the pool, whose options hold the password.
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("PostgresStore");
+        debug.field("application", &self.application).field("schema", &self.schema);
+        debug.finish_non_exhaustive()
+    }
+}

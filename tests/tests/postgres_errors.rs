@@ -1,0 +1,137 @@
+//! What goes wrong with Postgres is told clearly: the operation, what happened, what to do; never a secret.
+
+use lease_core::testing::{lease, worker};
+use lease_core::{Expected, LeaseStore, Outcome, StoreError, StoreErrorKind};
+use lease_postgres::{PostgresStore, Schema};
+use sqlx::{AssertSqlSafe, Executor, PgPool};
+use tests::postgres::{fresh_schema, url};
+
+async fn connected(url: &str) -> PostgresStore {
+    PostgresStore::connect(url, worker("application").name).await.expect("the server answers")
+}
+
+async fn execute(url: &str, sql: String) {
+    let pool = PgPool::connect(url).await.expect("the server answers");
+    pool.execute(AssertSqlSafe(sql)).await.expect("the statement is carried out");
+}
+
+#[track_caller]
+fn says(error: &StoreError, kind: StoreErrorKind, parts: &[&str]) {
+    let text = error.to_string();
+    assert_eq!(error.kind(), kind, "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is missing: {text}");
+    }
+    assert!(!format!("{text} {error:?}").contains("secret-word"), "a secret is shown: {text}");
+}
+
+async fn refused(url: &str) -> StoreError {
+    PostgresStore::connect(url, worker("application").name).await.expect_err("the store is refused")
+}
+
+#[tokio::test]
+async fn a_url_that_is_none() {
+    let error = refused("postgres//me:secret-word@host").await;
+    says(&error, StoreErrorKind::Invalid, &["Postgres", "connection", "postgres://USER:PASSWORD@HOST:PORT/DATABASE"]);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_connections() {
+    let error = refused("postgres://me:secret-word@127.0.0.1:1/x").await;
+    says(&error, StoreErrorKind::Unavailable, &["Postgres", "connection", "refused", "port"]);
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_a_missing_database() {
+    let Some(url) = url() else { return };
+    let (before, after) = url.rsplit_once('@').unwrap();
+    let user = before.rsplit_once(':').unwrap().0;
+    let error = refused(&format!("{user}:secret-word@{after}")).await;
+    says(&error, StoreErrorKind::Invalid, &["Postgres", "password authentication failed", "check the user"]);
+    let error = refused(&format!("{}/no_such_database", url.rsplit_once('/').unwrap().0)).await;
+    says(&error, StoreErrorKind::Invalid, &["no_such_database", "check the database's name"]);
+}
+
+#[tokio::test]
+async fn tables_that_are_not_there() {
+    let Some(url) = url() else { return };
+    let store = connected(&url).await.in_schema(fresh_schema());
+    says(&store.list().await.unwrap_err(), StoreErrorKind::Invalid, &["list", "prepare()", "Schema::ddl()"]);
+}
+
+#[tokio::test]
+async fn tables_of_somebody_else_are_refused_and_left_alone() {
+    let Some(url) = url() else { return };
+    let schema = fresh_schema();
+    let name = schema.name();
+    execute(&url, format!("CREATE SCHEMA {name}; CREATE TABLE {name}.leases (house text)")).await;
+    let store = connected(&url).await.in_schema(schema.clone());
+    let error = store.prepare().await.unwrap_err();
+    says(&error, StoreErrorKind::Invalid, &["preparation", &format!("{name}.leases"), "choose another schema"]);
+    execute(&url, format!("SELECT house FROM {name}.leases")).await;
+    let error = store.list().await.unwrap_err();
+    says(&error, StoreErrorKind::Invalid, &["list", "another shape"]);
+}
+
+#[tokio::test]
+async fn a_row_damaged_by_hand_is_named_and_not_overwritten() {
+    let Some(url) = url() else { return };
+    let schema = fresh_schema();
+    let store = connected(&url).await.in_schema(schema.clone());
+    store.prepare().await.unwrap();
+    let row = lease("a");
+    assert_eq!(store.put(Expected::Absent, &row).await.unwrap(), Outcome::Applied);
+    execute(&url, format!("UPDATE {}.leases SET position = 'somewhere'", schema.name())).await;
+    for error in [store.list().await.unwrap_err(), store.get(&row.key).await.unwrap_err()] {
+        says(&error, StoreErrorKind::Corrupt, &["lease stream/a", "position", "somewhere"]);
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_may_only_read() {
+    let Some(url) = url() else { return };
+    let schema = fresh_schema();
+    let (name, role) = (schema.name(), format!("reader_{}", schema.name()));
+    connected(&url).await.in_schema(schema.clone()).prepare().await.unwrap();
+    execute(
+        &url,
+        format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'secret-word'; GRANT USAGE ON SCHEMA {name} TO {role}; \
+             GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO {role}"
+        ),
+    )
+    .await;
+    let server = url.rsplit_once('@').unwrap().1;
+    let store = connected(&format!("postgres://{role}:secret-word@{server}")).await.in_schema(schema.clone());
+    assert_eq!(store.list().await.unwrap(), []);
+    let error = store.put(Expected::Absent, &lease("a")).await.unwrap_err();
+    says(&error, StoreErrorKind::Invalid, &["put", "permission denied", "the role needs"]);
+    store.prepare().await.unwrap();
+}
+
+#[tokio::test]
+async fn ten_workers_prepare_at_once() {
+    let Some(url) = url() else { return };
+    let schema = fresh_schema();
+    let mut preparing = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let store = connected(&url).await.in_schema(schema.clone());
+        preparing.spawn(async move { store.prepare().await });
+    }
+    for result in preparing.join_all().await {
+        result.unwrap();
+    }
+}
+
+/// The statements for those who run them by hand make tables that prepare() accepts.
+#[tokio::test]
+async fn the_printed_statements_make_the_same_tables() {
+    let Some(url) = url() else { return };
+    let schema: Schema = fresh_schema();
+    for _ in 0..2 {
+        execute(&url, schema.ddl()).await;
+    }
+    let store = connected(&url).await.in_schema(schema);
+    store.prepare().await.unwrap();
+    assert_eq!(store.put(Expected::Absent, &lease("a")).await.unwrap(), Outcome::Applied);
+}
