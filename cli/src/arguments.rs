@@ -25,8 +25,11 @@ pub(crate) enum Task {
     Demo(DemoOptions),
     /// Print the records of a Kinesis stream as JSON lines.
     ///
-    /// The leases are kept in memory: this is one worker that reads all shards. Ctrl-C leaves politely.
+    /// With leases in memory, this is one worker that reads all shards. Started several times with --leases naming a
+    /// table that all can reach, the processes share the shards. Ctrl-C leaves politely.
     Consume(ConsumeOptions),
+    /// Print the statements that create a lease table, for those who run them themselves.
+    Schema(SchemaOptions),
     /// Serve a Kinesis in memory on loopback, for tests with the AWS SDK of any language.
     Kinesis(KinesisOptions),
 }
@@ -49,6 +52,9 @@ pub(crate) struct DemoOptions {
     /// How long a worker may be silent before others take its leases; the heartbeat interval is a tenth of it.
     #[arg(long, default_value = "5s", value_parser = duration::parse)]
     pub(crate) lease_duration: Duration,
+    /// Where the leases are: memory:, or postgres://USER:PASSWORD@HOST:PORT/DATABASE.
+    #[arg(long, value_name = "URL", default_value = "memory:")]
+    pub(crate) leases: String,
     /// Print one JSON object at the end, and nothing else.
     #[arg(long)]
     pub(crate) json: bool,
@@ -72,6 +78,15 @@ pub(crate) struct ConsumeOptions {
     /// Where to start: horizon (the oldest record), latest, or a time such as 2026-11-23T12:00:00Z.
     #[arg(long, value_name = "horizon|latest|TIMESTAMP", default_value = "horizon")]
     pub(crate) from: String,
+    /// Where the leases are: memory:, or postgres://USER:PASSWORD@HOST:PORT/DATABASE.
+    #[arg(long, value_name = "URL", default_value = "memory:")]
+    pub(crate) leases: String,
+    /// The application whose processes share the shards.
+    #[arg(long, default_value = "leasehold-consume")]
+    pub(crate) application: String,
+    /// This process's name; each needs one of its own. Default: a random one.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) worker: Option<String>,
     /// Leave after this many records.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_records: Option<u64>,
@@ -81,6 +96,17 @@ pub(crate) struct ConsumeOptions {
     /// How often a worker shows that it is alive.
     #[arg(long, default_value = "1s", value_parser = duration::parse)]
     pub(crate) heartbeat_interval: Duration,
+}
+
+/// Which lease table.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SchemaOptions {
+    /// The kind of database.
+    #[arg(value_parser = ["postgres"])]
+    pub(crate) database: String,
+    /// The database schema to keep the tables in.
+    #[arg(long, default_value = "leasehold")]
+    pub(crate) schema: String,
 }
 
 /// What to serve.

@@ -10,7 +10,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use consumer::{Consumer, ConsumerError, ConsumerSettings, ShardBatch, ShardContext, StartingPosition, each_batch};
 use kinesis_source::{KinesisSource, PollingSettings, Record, SourceErrorKind, StreamReference};
-use lease_core::MemoryStore;
 use lease_core::worker::WorkerSettings;
 use serde_json::json;
 use stream_types::{Name, Timestamp};
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::ConsumeOptions;
 use crate::aws;
 use crate::failure::Failure;
+use crate::leases;
 use crate::signals::asked_to_leave;
 
 pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
@@ -28,12 +28,17 @@ pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
     settings.validate().map_err(|error| Failure::new(error.to_string()))?;
     let client = aws::client(options.endpoint_url.as_deref(), options.region.as_deref()).await?;
     let source = KinesisSource::new(client, stream, PollingSettings::default());
-    let application = Name::new("leasehold-consume").map_err(|error| Failure::new(error.to_string()))?;
+    let application = named("--application", &options.application)?;
+    let store = leases::open(&options.leases, application).await?;
 
     let printer = Arc::new(Printer::new(options.max_records));
     let done = printer.done.clone();
-    let consumer = Consumer::builder(Arc::new(MemoryStore::new(application)), Arc::new(source))
-        .settings(settings)
+    let builder = Consumer::builder(store, Arc::new(source)).settings(settings);
+    let builder = match &options.worker {
+        Some(worker) => builder.worker_name(named("--worker", worker)?),
+        None => builder,
+    };
+    let consumer = builder
         .build(each_batch(move |batch| {
             let printer = Arc::clone(&printer);
             async move { printer.print(&batch) }
@@ -47,6 +52,10 @@ pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
         }
     };
     consumer.run_until(stop).await.map(|_report| ()).map_err(|error| explained(&error, &options))
+}
+
+fn named(option: &str, text: &str) -> Result<Name, Failure> {
+    Name::new(text).map_err(|error| Failure::new(format!("{option}: {error}")))
 }
 
 fn settings(options: &ConsumeOptions) -> Result<ConsumerSettings, Failure> {

@@ -7,6 +7,7 @@ mod demo;
 mod duration;
 mod failure;
 mod kinesis;
+mod leases;
 mod signals;
 
 use std::io::IsTerminal;
@@ -39,6 +40,7 @@ fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
         match arguments.task {
             Task::Demo(options) => demo::run(options, started).await,
             Task::Consume(options) => consume::run(options).await,
+            Task::Schema(options) => leases::print_schema(&options),
             Task::Kinesis(options) => kinesis::run(options).await,
         }
     })

@@ -95,6 +95,16 @@ fn a_stream_name_that_no_stream_has() {
 }
 
 #[test]
+fn a_lease_table_that_does_not_exist() {
+    let leases = "mysql://me:secret-word@host/db";
+    let server = common::kinesis(&["orders:1"]);
+    let consume = ["consume", "--stream", "orders", "--endpoint-url", &server.url, "--leases"];
+    refused(&[&consume[..], &[leases]].concat(), &["--leases", "\"mysql\"", "postgres://"]);
+    let error = String::from_utf8(leasehold(&[&consume[..], &[leases]].concat()).stderr).expect("text");
+    assert!(!error.contains("secret-word"), "a secret is shown: {error}");
+}
+
+#[test]
 fn nothing_at_all_and_unknown_words() {
     refused(&["consume"], &["--stream"]);
     refused(&["consum"], &["'consum'", "consume"]);

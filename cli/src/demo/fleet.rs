@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use consumer::{Checkpoints, Consumer, ConsumerError, ConsumerSettings, Report, ShardContext};
 use kinesis_source::{KinesisSource, PollingSettings, StreamReference};
-use lease_core::MemoryStore;
+use lease_core::LeaseStore;
 use lease_core::worker::WorkerSettings;
 use stream_types::{Name, Position, ShardId};
 use tokio::task::JoinHandle;
@@ -56,14 +56,14 @@ impl Fleet {
     pub(super) fn new(
         client: aws_sdk_kinesis::Client,
         stream: StreamReference,
+        leases: Arc<dyn LeaseStore>,
         settings: ConsumerSettings,
         board: Board,
-    ) -> Result<Self, Failure> {
+    ) -> Self {
         let polling = PollingSettings { tip_pause: Duration::from_millis(200), ..PollingSettings::default() };
         let source = Arc::new(KinesisSource::new(client, stream, polling));
-        let application = Name::new("demo").map_err(|error| Failure::new(error.to_string()))?;
-        let store = Arc::new(ObservedStore { inner: MemoryStore::new(application), board: board.clone() });
-        Ok(Self { store, source, settings, board, members: BTreeMap::new() })
+        let store = Arc::new(ObservedStore { inner: leases, board: board.clone() });
+        Self { store, source, settings, board, members: BTreeMap::new() }
     }
 
     /// The workers that run, in order.

@@ -1,16 +1,16 @@
-//! The lease table in memory, with its rows on the board.
+//! The lease table, with its rows on the board.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use lease_core::{
-    Beat, Change, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, Version, WorkerRow,
-};
+use lease_core::{Beat, Change, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, Version, WorkerRow};
 
 use super::board::Board;
 
 /// A store that shows each applied write on the board.
 #[derive(Debug)]
 pub(super) struct ObservedStore {
-    pub(super) inner: MemoryStore,
+    pub(super) inner: Arc<dyn LeaseStore>,
     pub(super) board: Board,
 }
 

@@ -16,6 +16,7 @@ use super::producer::Producer;
 use crate::arguments::DemoOptions;
 use crate::aws::loopback_client;
 use crate::failure::Failure;
+use crate::leases;
 
 const STREAM: &str = "orders";
 
@@ -48,7 +49,11 @@ impl Story<'_> {
         board.tell(format_args!("a Kinesis endpoint serves the stream {STREAM:?} with {} shards", options.shards));
 
         let stream: StreamReference = STREAM.parse().map_err(|error| Failure::new(format!("{error}")))?;
-        let fleet = Fleet::new(client.clone(), stream, settings.clone(), board.clone())?;
+        // A lease table that outlives the demo may hold the leases of earlier ones, whose streams are gone.
+        let application = format!("demo-{:016x}", fastrand::u64(..));
+        let application = application.parse().map_err(|error| Failure::new(format!("{error}")))?;
+        let leases = leases::open(&options.leases, application).await?;
+        let fleet = Fleet::new(client.clone(), stream, leases, settings.clone(), board.clone());
         let rng = Rng::with_seed(options.seed);
         let mut story = Story { board, settings, client, fleet, rng, moves_fewest: 0 };
         let producing = story.start_producer(options);
