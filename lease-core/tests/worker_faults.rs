@@ -172,3 +172,37 @@ fn a_child_that_a_list_shows_without_its_parent_waits_for_a_second_look() {
     assert!(!world.is_reading("a", "child"));
     assert_eq!(world.lease("child").epoch, child.epoch, "nobody took it");
 }
+
+/// The workers find out that one is dead at different moments. Those who still believe that it lives must not hand it
+/// leases because the others have taken its own.
+#[test]
+fn a_crash_moves_no_lease_of_the_living() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for (worker_count, shard_count) in [(3, 8), (4, 11), (5, 16), (5, 17), (5, 18), (6, 20), (6, 23)] {
+        let workers = &names[..worker_count];
+        for victim in workers {
+            let mut world = World::new(shards(shard_count));
+            world.has_hints = true;
+            for worker in workers {
+                world.start(worker);
+                // Heartbeats come at moments of their own.
+                world.run_for(Duration::from_millis(137));
+            }
+            world.run_until("level at the start", World::is_level);
+            world.run_for(LEASE_DURATION * 2);
+            let before = world.leases();
+            world.crash(victim);
+            world.run_until("level", World::is_level);
+            world.run_for(LEASE_DURATION);
+            for (before, after) in before.iter().zip(world.leases()) {
+                let owner = before.owner.as_ref().unwrap().name.as_str();
+                assert!(
+                    owner == *victim || before.epoch == after.epoch,
+                    "{} of {owner} moved when {victim} of {worker_count} crashed: {:?}",
+                    before.key,
+                    after.owner,
+                );
+            }
+        }
+    }
+}

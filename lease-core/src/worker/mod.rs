@@ -95,6 +95,8 @@ struct Chores {
     repair: bool,
     /// A step of the plan has met a write under way, and waits for its end.
     blocked: bool,
+    /// A gift waits until it is certain who lives.
+    postponed: bool,
 }
 
 impl Worker {

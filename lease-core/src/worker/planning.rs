@@ -32,6 +32,7 @@ impl Worker {
                 // else is there.
                 Step::Take(key) if self.pulse.has_looked_round() => self.take(&key),
                 Step::Take(_) => {}
+                Step::Give(_, receiver) if self.postpones_gifts_to(&receiver.name) => self.chores.postponed = true,
                 Step::Give(key, receiver) => self.hand_over(&key, Some(&receiver)),
                 Step::Release(key) => self.hand_over(&key, None),
             }
@@ -46,6 +47,17 @@ impl Worker {
         let owner = self.table.get(key).and_then(|row| row.owner.as_ref());
         let of_predecessor = owner.is_some_and(|owner| owner.name == self.pulse.row.name && *owner != self.id());
         !of_predecessor || self.pulse.has_outlasted_predecessor()
+    }
+
+    /// Whether to wait with gifts, because it is doubtful who lives.
+    ///
+    /// The workers find out that one is dead at different moments. To those who still count on it, it seems to have too
+    /// few leases as soon as the others have taken its own, and they would make it gifts. A gift can wait until the doubt
+    /// is over. A worker that leaves cannot: it only makes no gift to the doubtful one itself.
+    fn postpones_gifts_to(&self, receiver: &Name) -> bool {
+        let others = self.live_workers().into_iter().map(|row| &row.name);
+        let mut doubtful = others.filter(|name| self.liveness.silence(name) >= Some(self.settings.doubt_after()));
+        if self.pulse.row.leaving { doubtful.any(|name| name == receiver) } else { doubtful.next().is_some() }
     }
 
     /// Whether a write of the row is under way. Then what the plan wants has to wait for its end.
@@ -148,6 +160,11 @@ impl Worker {
         let Some(lease) = self.table.get(key).cloned() else { return };
         match self.target(key).cloned() {
             Some(target) if target == self.pulse.row.name => self.keep_or_leave(&lease),
+            // Somebody has fallen silent since the drain began: the shard is better read than idle meanwhile.
+            Some(target) if self.postpones_gifts_to(&target) => {
+                self.chores.postponed = true;
+                self.resume(&lease);
+            }
             Some(target) => {
                 let receiver = self.live_workers().into_iter().find(|row| row.name == target).map(|row| row.id());
                 match receiver {

@@ -95,6 +95,12 @@ impl WorkerSettings {
         self.heartbeat_interval.min(Self::LONGEST_LOOK_ROUND)
     }
 
+    /// How long a worker must be silent before it is doubtful whether it lives.
+    #[must_use]
+    pub fn doubt_after(&self) -> Duration {
+        self.lease_duration / 2
+    }
+
     /// The shortest pause between heartbeats, when there is news to tell or to hear.
     #[must_use]
     pub fn shortest_pause(&self) -> Duration {

@@ -57,7 +57,7 @@ impl Worker {
         if !was_valid || hinted || audit_due || before != self.news() {
             self.listing.wanted = true;
         }
-        self.chores.plan |= was_cautious || self.pulse.row.leaving;
+        self.chores.plan |= was_cautious || self.pulse.row.leaving || std::mem::take(&mut self.chores.postponed);
     }
 
     /// What of the other workers' rows must change for the leases to be worth listing.

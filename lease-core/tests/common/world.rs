@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lease_core::testing::block_on_ready;
 use lease_core::worker::{Command, Ending, Event, StopReason, Worker, WorkerSettings};
-use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts};
+use lease_core::{Change, Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts};
 use stream_types::{Position, Shard, Timestamp};
 
 pub(crate) use super::process::Weather;
@@ -31,6 +31,8 @@ pub(crate) struct World {
     mail: BTreeMap<(Moment, u64), (String, Event)>,
     letters: u64,
     shards: Vec<Shard>,
+    /// The store tells everybody when a lease has come or changed hands.
+    pub(crate) has_hints: bool,
     /// Who read a shard to its end.
     ended: BTreeSet<LeaseKey>,
 }
@@ -44,6 +46,7 @@ impl World {
             mail: BTreeMap::new(),
             letters: 0,
             shards,
+            has_hints: false,
             ended: BTreeSet::new(),
         }
     }
@@ -275,7 +278,12 @@ impl World {
 
     fn carry_out(&mut self, from: &str, command: Command) {
         let (store, shards, letters) = (self.store.clone(), self.shards.clone(), self.letters);
+        let is_news = matches!(&command, Command::Put { next, .. } if next.last_change != Change::Checkpointed);
         let answer = self.process(from).carry_out(command, &store, shards, letters);
         answer.into_iter().for_each(|event| self.post(from, event));
+        if self.has_hints && is_news {
+            let everybody: Vec<String> = self.processes.keys().cloned().collect();
+            everybody.into_iter().for_each(|worker| self.post(&worker, Event::Hinted));
+        }
     }
 }
