@@ -206,3 +206,33 @@ fn a_crash_moves_no_lease_of_the_living() {
         }
     }
 }
+
+/// The leases are listed a moment after the workers' rows are read. Whoever registered and was given a lease in between
+/// must not be taken for a dead worker without a row.
+#[test]
+fn nothing_is_taken_from_a_worker_that_registered_a_moment_ago() {
+    let mut world = level_world(4, &["a"]);
+    let beats = world.calls("a").heartbeats;
+    world.tell("a", lease_core::worker::Event::Hinted);
+    world.run_until("a has read the workers' rows", |world| world.calls("a").heartbeats > beats);
+
+    let joiner = lease_core::testing::worker("joiner");
+    let row = lease_core::WorkerRow::registering(joiner.clone(), None);
+    assert!(matches!(block_on_ready(world.store.heartbeat(&row)), Ok(lease_core::Beat::Written { .. })));
+    let theirs = lease_core::Lease { version: lease_core::Version::FIRST, ..free_lease("new", &[]).taken_by(&joiner) };
+    assert_eq!(block_on_ready(world.store.put(Expected::Absent, &theirs)).unwrap(), Outcome::Applied);
+    world.run_for(HEARTBEAT * 3);
+    assert_eq!(world.lease("new"), theirs, "it was taken, if only to be given back");
+}
+
+/// The row of a worker that left for good is gone, while its lease is not: it is free.
+#[test]
+fn the_lease_of_a_worker_without_a_row_is_taken() {
+    let mut world = level_world(4, &["a"]);
+    let gone = lease_core::testing::worker("gone");
+    let theirs = lease_core::Lease { version: lease_core::Version::FIRST, ..free_lease("old", &[]).taken_by(&gone) };
+    assert_eq!(block_on_ready(world.store.put(Expected::Absent, &theirs)).unwrap(), Outcome::Applied);
+    world.tell("a", lease_core::worker::Event::Hinted);
+    let took = world.run_until("it is read", |world| world.is_reading("a", "old"));
+    assert!(took <= HEARTBEAT, "{took:?}");
+}

@@ -62,8 +62,9 @@ pub struct Worker {
     nonce: u64,
     pulse: Pulse,
     liveness: Liveness,
-    /// All workers' rows as last read.
+    /// All workers' rows as last read, by a heartbeat sent at that moment.
     workers: Vec<WorkerRow>,
+    workers_read: Option<Moment>,
     table: Table,
     listing: Listing,
     plan: Option<Plan>,
@@ -83,6 +84,8 @@ struct Listing {
     hinted: bool,
     in_flight: Option<Moment>,
     last: Option<Moment>,
+    /// When the answer to the last one came.
+    received: Option<Moment>,
     /// After a failure, when the next try may be made.
     not_before: Option<Moment>,
     failures: u32,
@@ -111,6 +114,7 @@ impl Worker {
             settings,
             liveness: Liveness::default(),
             workers: Vec::new(),
+            workers_read: None,
             table: Table::default(),
             listing: Listing::default(),
             plan: None,

@@ -13,6 +13,11 @@ impl Worker {
         if !self.table.is_listed() {
             return;
         }
+        if self.has_unknown_owners() {
+            self.chores.postponed = true;
+            self.pulse.hurry();
+            return;
+        }
         let me = self.id();
         let is_confirmed = |row: &&Lease| !self.table.is_unconfirmed(&row.key);
         let leases = self.table.rows().map(|rows| rows.filter(is_confirmed).collect());
@@ -47,6 +52,19 @@ impl Worker {
         let owner = self.table.get(key).and_then(|row| row.owner.as_ref());
         let of_predecessor = owner.is_some_and(|owner| owner.name == self.pulse.row.name && *owner != self.id());
         !of_predecessor || self.pulse.has_outlasted_predecessor()
+    }
+
+    /// Whether the list shows owners that the workers' rows, read before it, do not.
+    ///
+    /// They may have registered in between. Only rows read after the list can show that they are gone: a worker registers
+    /// before it owns anything.
+    fn has_unknown_owners(&self) -> bool {
+        if self.workers_read >= self.listing.received {
+            return false;
+        }
+        let is_known = |name: &Name| self.workers.iter().any(|row| row.name == *name);
+        let mut rows = self.table.rows().into_iter().flatten().filter(|row| !row.is_finished());
+        rows.any(|row| row.owner.as_ref().is_some_and(|owner| !is_known(&owner.name)))
     }
 
     /// Whether to wait with gifts, because it is doubtful who lives.

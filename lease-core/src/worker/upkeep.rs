@@ -49,6 +49,7 @@ impl Worker {
         let before = self.news();
         self.liveness.observe(&workers, sent, self.now);
         self.workers = workers;
+        self.workers_read = Some(sent);
         if let Some(verdict) = self.liveness.next_verdict(self.settings.lease_duration) {
             self.pulse.no_later_than(verdict);
         }
@@ -96,7 +97,7 @@ impl Worker {
         let Listing { wanted, hinted, .. } = self.listing;
         self.table.replace(leases, sent);
         let wanted = wanted || self.table.has_unconfirmed();
-        self.listing = Listing { wanted, hinted, last: Some(sent), ..Listing::default() };
+        self.listing = Listing { wanted, hinted, last: Some(sent), received: Some(self.now), ..Listing::default() };
         if let Some(ending) = self.recreated_stream() {
             return self.end(ending);
         }

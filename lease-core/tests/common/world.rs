@@ -155,6 +155,10 @@ impl World {
         workers.into_iter().map(|row| row.name.to_string()).filter(|name| name != "witness").collect()
     }
 
+    pub(crate) fn tell(&mut self, worker: &str, event: Event) {
+        self.deliver(worker, event);
+    }
+
     pub(crate) fn leases(&self) -> Vec<Lease> {
         block_on_ready(self.store.list()).expect("memory does not fail")
     }
