@@ -6,33 +6,18 @@ mod common;
 
 use std::time::Duration;
 
-use common::rows::{free_lease, shard};
+use common::rows::{free_lease, shard, shards};
 use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World};
 use lease_core::testing::block_on_ready;
 use lease_core::worker::Ending;
 use lease_core::{Expected, LeaseStore, Outcome, StreamFacts};
-use stream_types::{Position, Shard, StartPosition, Timestamp};
-
-fn shards(count: usize) -> Vec<Shard> {
-    (0..count).map(|index| shard(&format!("shard-{index:04}"), &[])).collect()
-}
-
-fn level_world(shard_count: usize, workers: &[&str]) -> World {
-    let mut world = World::new(shards(shard_count));
-    for worker in workers {
-        world.start(worker);
-        world.keep_busy(worker);
-    }
-    world.run_until("level at the start", World::is_level);
-    world.run_for(LEASE_DURATION * 2);
-    world
-}
+use stream_types::{Position, StartPosition, Timestamp};
 
 /// The registry shows a heartbeat whose reply was lost as long as it shows one whose reply came. So a heartbeat that is
 /// sent again must not be the same one: others would count its silence from the first sending, the worker from the last.
 #[test]
 fn a_heartbeat_sent_again_is_another_heartbeat() {
-    let mut world = level_world(8, &["a", "b"]);
+    let mut world = World::busy(8, &["a", "b"]);
     world.set_weather("a", Weather::NoReplies);
     world.run_for(LEASE_DURATION * 8 / 10);
     assert_eq!(world.reading()["a"], 4, "it is still valid");
@@ -45,7 +30,7 @@ fn a_heartbeat_sent_again_is_another_heartbeat() {
 /// Readers that always have a checkpoint under way can be drained like any other.
 #[test]
 fn busy_shards_are_handed_over_at_once() {
-    let mut world = level_world(16, &["a", "b", "c"]);
+    let mut world = World::busy(16, &["a", "b", "c"]);
     world.start("d");
     world.keep_busy("d");
     let took = world.run_until("level after the join", World::is_level);
@@ -58,7 +43,7 @@ fn busy_shards_are_handed_over_at_once() {
 /// A write that was under way while the worker was late is answered after it has listed the leases again.
 #[test]
 fn a_write_answered_after_a_lapse_does_not_leave_the_shard_unread() {
-    let mut world = level_world(8, &["a"]);
+    let mut world = World::busy(8, &["a"]);
     world.set_weather("a", Weather::Cut);
     world.run_until("it is late", |world| world.reading()["a"] == 0);
     world.set_weather("a", Weather::Fair);
@@ -69,7 +54,7 @@ fn a_write_answered_after_a_lapse_does_not_leave_the_shard_unread() {
 /// The records are gone with the shard: its reader can only fail. Its descendants must run all the same.
 #[test]
 fn a_shard_that_the_stream_has_forgotten_is_finished_and_its_children_run() {
-    let mut world = level_world(2, &["a"]);
+    let mut world = World::busy(2, &["a"]);
     world.add_shard(shard("child", &["shard-0000"]));
     world.run_for(Duration::from_secs(61));
     assert!(!world.is_reading("a", "child"), "its parent is still being read");
@@ -83,7 +68,7 @@ fn a_shard_that_the_stream_has_forgotten_is_finished_and_its_children_run() {
 /// A shard whose reader failed, but which the stream still has, is read again from where it was.
 #[test]
 fn a_failed_shard_is_read_again_from_its_newest_position() {
-    let mut world = level_world(2, &["a"]);
+    let mut world = World::busy(2, &["a"]);
     let before = world.lease("shard-0000").position;
     world.fail_shard("shard-0000");
     world.run_until("it is read again", |world| world.is_reading("a", "shard-0000"));
@@ -123,7 +108,7 @@ fn a_stream_created_again_under_its_name_is_refused() {
 
 #[test]
 fn a_worker_asked_to_leave_while_it_registers_leaves_no_row_behind() {
-    let mut world = level_world(4, &["a"]);
+    let mut world = World::busy(4, &["a"]);
     world.start("b");
     world.leave("b");
     world.run_until("it has left", |world| world.ending("b").is_some());
@@ -133,7 +118,7 @@ fn a_worker_asked_to_leave_while_it_registers_leaves_no_row_behind() {
 
 #[test]
 fn the_only_worker_restarted_and_asked_to_leave_at_once_ends() {
-    let mut world = level_world(4, &["a"]);
+    let mut world = World::busy(4, &["a"]);
     world.crash("a");
     world.start("a");
     world.run_for(Duration::from_millis(10));
@@ -145,7 +130,7 @@ fn the_only_worker_restarted_and_asked_to_leave_at_once_ends() {
 /// A store that is out of reach is not asked ever faster.
 #[test]
 fn a_failing_store_is_asked_about_once_per_heartbeat() {
-    let mut world = level_world(4, &["a"]);
+    let mut world = World::busy(4, &["a"]);
     world.set_weather("a", Weather::Cut);
     world.run_for(LEASE_DURATION);
     let before = world.calls("a");
@@ -211,7 +196,7 @@ fn a_crash_moves_no_lease_of_the_living() {
 /// must not be taken for a dead worker without a row.
 #[test]
 fn nothing_is_taken_from_a_worker_that_registered_a_moment_ago() {
-    let mut world = level_world(4, &["a"]);
+    let mut world = World::busy(4, &["a"]);
     let beats = world.calls("a").heartbeats;
     world.tell("a", lease_core::worker::Event::Hinted);
     world.run_until("a has read the workers' rows", |world| world.calls("a").heartbeats > beats);
@@ -228,7 +213,7 @@ fn nothing_is_taken_from_a_worker_that_registered_a_moment_ago() {
 /// The row of a worker that left for good is gone, while its lease is not: it is free.
 #[test]
 fn the_lease_of_a_worker_without_a_row_is_taken() {
-    let mut world = level_world(4, &["a"]);
+    let mut world = World::busy(4, &["a"]);
     let gone = lease_core::testing::worker("gone");
     let theirs = lease_core::Lease { version: lease_core::Version::FIRST, ..free_lease("old", &[]).taken_by(&gone) };
     assert_eq!(block_on_ready(world.store.put(Expected::Absent, &theirs)).unwrap(), Outcome::Applied);

@@ -7,29 +7,13 @@ mod common;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use common::rows::shard;
+use common::rows::{shard, shards};
 use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World, settings};
 use lease_core::worker::{Ending, StopReason, WorkerSettings};
 use lease_core::{Change, Lease};
-use stream_types::Shard;
 
 /// Answers take about a millisecond, and some things take a few of them.
 const A_FEW_ANSWERS: Duration = Duration::from_millis(20);
-
-fn shards(count: usize) -> Vec<Shard> {
-    (0..count).map(|index| shard(&format!("shard-{index:04}"), &[])).collect()
-}
-
-fn level_world(shard_count: usize, workers: &[&str]) -> World {
-    let mut world = World::new(shards(shard_count));
-    for worker in workers {
-        world.start(worker);
-    }
-    world.run_until("level at the start", World::is_level);
-    // Heartbeats of a fleet do not come at the same moment.
-    world.run_for(LEASE_DURATION * 2);
-    world
-}
 
 fn gives(before: &[Lease], after: &[Lease]) -> usize {
     before.iter().zip(after).filter(|(before, after)| before.owner != after.owner).count()
@@ -49,7 +33,7 @@ fn workers_that_start_together_share_at_once_and_nothing_moves_twice() {
 
 #[test]
 fn a_join_is_level_within_two_heartbeats_by_the_fewest_moves() {
-    let mut world = level_world(64, &["a", "b", "c", "d", "e", "f", "g", "h"]);
+    let mut world = World::level(64, &["a", "b", "c", "d", "e", "f", "g", "h"]);
     let before = world.leases();
     world.start("joiner");
     let took = world.run_until("level", World::is_level);
@@ -59,7 +43,7 @@ fn a_join_is_level_within_two_heartbeats_by_the_fewest_moves() {
 
 #[test]
 fn a_polite_leave_is_level_within_two_heartbeats_and_moves_only_the_leavers_leases() {
-    let mut world = level_world(64, &["a", "b", "c", "d"]);
+    let mut world = World::level(64, &["a", "b", "c", "d"]);
     let before = world.leases();
     world.leave("c");
     world.run_until("the leaver has left", |world| world.ending("c").is_some());
@@ -73,7 +57,7 @@ fn a_polite_leave_is_level_within_two_heartbeats_and_moves_only_the_leavers_leas
 
 #[test]
 fn the_last_worker_to_leave_releases_everything() {
-    let mut world = level_world(8, &["a"]);
+    let mut world = World::level(8, &["a"]);
     world.leave("a");
     world.run_until("the leaver has left", |world| world.ending("a").is_some());
     assert!(world.leases().iter().all(|lease| lease.owner.is_none() && lease.last_change == Change::Released));
@@ -81,7 +65,7 @@ fn the_last_worker_to_leave_releases_everything() {
 
 #[test]
 fn a_crash_is_level_within_the_lease_duration_and_two_heartbeats() {
-    let mut world = level_world(64, &["a", "b", "c", "d"]);
+    let mut world = World::level(64, &["a", "b", "c", "d"]);
     world.crash("b");
     let took = world.run_until("level", World::is_level);
     assert!(took <= LEASE_DURATION + HEARTBEAT * 2, "{took:?}");
@@ -90,7 +74,7 @@ fn a_crash_is_level_within_the_lease_duration_and_two_heartbeats() {
 
 #[test]
 fn a_worker_cut_from_the_store_stops_before_others_take_over() {
-    let mut world = level_world(16, &["a", "b"]);
+    let mut world = World::level(16, &["a", "b"]);
     world.set_weather("a", Weather::Cut);
     let stopped = world.run_until("a stops by itself", |world| world.reading()["a"] == 0);
     assert!(stopped < LEASE_DURATION, "{stopped:?}");
@@ -104,7 +88,7 @@ fn a_worker_cut_from_the_store_stops_before_others_take_over() {
 /// nothing that another one delivers.
 #[test]
 fn a_frozen_worker_that_wakes_up_goes_on_as_a_healthy_one() {
-    let mut world = level_world(16, &["a", "b", "c"]);
+    let mut world = World::level(16, &["a", "b", "c"]);
     world.freeze("a");
     world.run_until("the others have everything", |world| world.reading()["b"] + world.reading()["c"] == 16);
     world.thaw("a");
@@ -115,7 +99,7 @@ fn a_frozen_worker_that_wakes_up_goes_on_as_a_healthy_one() {
 /// The worker wakes just when it is believed dead, but before anybody took its leases.
 #[test]
 fn a_worker_late_by_a_moment_takes_its_leases_anew() {
-    let mut world = level_world(4, &["a"]);
+    let mut world = World::level(4, &["a"]);
     let before = world.leases();
     world.freeze("a");
     // Another worker keeps the time.
@@ -130,7 +114,7 @@ fn a_worker_late_by_a_moment_takes_its_leases_anew() {
 
 #[test]
 fn a_restart_under_the_same_name_moves_nothing() {
-    let mut world = level_world(16, &["a", "b"]);
+    let mut world = World::level(16, &["a", "b"]);
     let before = world.leases();
     world.crash("a");
     world.start("a");
@@ -144,7 +128,7 @@ fn a_restart_under_the_same_name_moves_nothing() {
 
 #[test]
 fn of_two_processes_under_one_name_the_older_ends() {
-    let mut world = level_world(4, &["a"]);
+    let mut world = World::level(4, &["a"]);
     // The world knows processes by the name of their worker: the old one keeps its entry, the new one writes the row.
     let old = world.leases()[0].owner.clone().unwrap();
     let new = lease_core::WorkerId { incarnation: old.incarnation.successor(99), ..old.clone() };
@@ -181,7 +165,7 @@ fn lost_replies_cost_no_lease() {
 fn a_fleet_at_rest_calls_the_store_once_per_heartbeat() {
     let minute = Duration::from_secs(60);
     let calls = |shard_count| {
-        let mut world = level_world(shard_count, &["a", "b", "c", "d"]);
+        let mut world = World::level(shard_count, &["a", "b", "c", "d"]);
         world.run_for(minute);
         let before = ["a", "b", "c", "d"].map(|worker| world.calls(worker));
         world.run_for(minute);
@@ -202,7 +186,7 @@ fn a_fleet_at_rest_calls_the_store_once_per_heartbeat() {
 
 #[test]
 fn children_wait_for_their_parent_and_stay_with_its_owner() {
-    let mut world = level_world(4, &["a", "b"]);
+    let mut world = World::level(4, &["a", "b"]);
     let parent = world.lease("shard-0000").owner.unwrap().name;
     let children = [shard("child-0", &["shard-0000"]), shard("child-1", &["shard-0000"])];
     children.iter().for_each(|child| world.add_shard(child.clone()));
@@ -222,7 +206,7 @@ fn children_wait_for_their_parent_and_stay_with_its_owner() {
 
 #[test]
 fn a_merged_child_waits_for_both_parents() {
-    let mut world = level_world(4, &["a", "b"]);
+    let mut world = World::level(4, &["a", "b"]);
     let child = shard("child", &["shard-0000", "shard-0001"]);
     world.add_shard(child.clone());
     world.end_shard("shard-0000", vec![child.clone()]);
@@ -238,7 +222,7 @@ fn a_merged_child_waits_for_both_parents() {
 /// created first, or the child would run before that parent.
 #[test]
 fn a_childs_lease_is_never_created_before_its_parents_leases() {
-    let mut world = level_world(2, &["a"]);
+    let mut world = World::level(2, &["a"]);
     let (parent, child) = (shard("late-parent", &[]), shard("child", &["shard-0000", "late-parent"]));
     world.add_shard(parent);
     world.add_shard(child.clone());
@@ -252,7 +236,7 @@ fn a_childs_lease_is_never_created_before_its_parents_leases() {
 
 #[test]
 fn tombstones_go_when_the_stream_has_forgotten_their_shard() {
-    let mut world = level_world(2, &["a", "b"]);
+    let mut world = World::level(2, &["a", "b"]);
     let child = shard("child", &["shard-0000"]);
     world.add_shard(child.clone());
     world.end_shard("shard-0000", vec![child]);
@@ -268,7 +252,7 @@ fn tombstones_go_when_the_stream_has_forgotten_their_shard() {
 
 #[test]
 fn a_lease_deleted_by_hand_comes_back_within_a_minute() {
-    let mut world = level_world(4, &["a", "b"]);
+    let mut world = World::level(4, &["a", "b"]);
     let lease = world.lease("shard-0002");
     let deleted =
         lease_core::testing::block_on_ready(lease_core::LeaseStore::delete(&world.store, &lease.key, lease.version));
@@ -280,7 +264,7 @@ fn a_lease_deleted_by_hand_comes_back_within_a_minute() {
 
 #[test]
 fn a_dead_workers_row_is_forgotten() {
-    let mut world = level_world(4, &["a", "b"]);
+    let mut world = World::level(4, &["a", "b"]);
     world.crash("b");
     world.run_until("its row is gone", |world| world.registered() == ["a"]);
     assert!(world.now().elapsed() >= LEASE_DURATION * 10);

@@ -161,6 +161,23 @@ pub async fn records_come_out_in_the_order_they_went_in(client: Client) {
     stream.delete().await;
 }
 
+pub async fn a_full_shard_refuses_records_one_by_one(client: Client) {
+    let stream = Stream::new(client, 1).await;
+    let entry = |number: usize| {
+        let entry = PutRecordsRequestEntry::builder().partition_key(format!("key-{number}"));
+        entry.data(Blob::new(vec![b'x'; 600_000])).build().expect("an entry")
+    };
+    let request = stream.client.put_records().stream_name(&stream.name).set_records(Some((0..3).map(entry).collect()));
+    let answer = request.send().await.expect("the request itself is fine");
+    assert_eq!(answer.failed_record_count, Some(2), "one record of 600,000 bytes fits into a mebibyte, three do not");
+    assert!(answer.records[0].sequence_number.is_some());
+    for refused in &answer.records[1..] {
+        assert_eq!(refused.error_code.as_deref(), Some("ProvisionedThroughputExceededException"));
+        assert_eq!(refused.sequence_number, None);
+    }
+    stream.delete().await;
+}
+
 pub async fn an_explicit_hash_key_chooses_the_shard(client: Client) {
     let stream = Stream::new(client, 4).await;
     for shard in stream.shards().await {

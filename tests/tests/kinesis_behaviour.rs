@@ -26,6 +26,7 @@ macro_rules! behaviours {
 /// Why a check is not run on an endpoint that is known not to keep it.
 fn gap(name: &str) -> Option<&'static str> {
     match name {
+        "kinesis_local_no_write_limit" => Some("kinesis-local limits no writes"),
         "kinesis_local_no_read_limit" => Some("kinesis-local limits no reads"),
         other => unreachable!("{other} is no known gap"),
     }
@@ -36,6 +37,7 @@ behaviours! {
     an_unknown_stream_is_not_found;
     a_stream_is_created_once;
     records_come_out_in_the_order_they_went_in;
+    a_full_shard_refuses_records_one_by_one not on kinesis_local_no_write_limit;
     an_explicit_hash_key_chooses_the_shard;
     each_iterator_type_starts_where_it_says;
     a_limit_bounds_a_read_and_the_next_one_goes_on;

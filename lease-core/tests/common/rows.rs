@@ -14,6 +14,11 @@ pub(crate) fn shard(id: &str, parents: &[&str]) -> Shard {
     Shard { id: ShardId::new(id).expect("a valid id"), parents, hash_range: None }
 }
 
+/// So many shards without parents.
+pub(crate) fn shards(count: usize) -> Vec<Shard> {
+    (0..count).map(|index| shard(&format!("shard-{index:04}"), &[])).collect()
+}
+
 pub(crate) fn facts() -> StreamFacts {
     StreamFacts { created: None, start: StartPosition::Horizon }
 }

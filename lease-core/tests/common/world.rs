@@ -10,7 +10,7 @@ use stream_types::{Position, Shard, Timestamp};
 
 pub(crate) use super::process::Weather;
 use super::process::{Calls, Process};
-use super::rows::{facts, name};
+use super::rows::{facts, name, shards};
 
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 pub(crate) const LEASE_DURATION: Duration = Duration::from_secs(10);
@@ -49,6 +49,27 @@ impl World {
             has_hints: false,
             ended: BTreeSet::new(),
         }
+    }
+
+    /// A fleet that has been level for a while.
+    pub(crate) fn level(shard_count: usize, workers: &[&str]) -> Self {
+        Self::new(shards(shard_count)).with_level(workers, false)
+    }
+
+    /// The same, but each reader has a checkpoint under way all the time.
+    pub(crate) fn busy(shard_count: usize, workers: &[&str]) -> Self {
+        Self::new(shards(shard_count)).with_level(workers, true)
+    }
+
+    fn with_level(mut self, workers: &[&str], is_busy: bool) -> Self {
+        for worker in workers {
+            self.start(worker);
+            self.process(worker).is_busy = is_busy;
+        }
+        self.run_until("level at the start", Self::is_level);
+        // Heartbeats of a fleet do not come at the same moment.
+        self.run_for(LEASE_DURATION * 2);
+        self
     }
 
     pub(crate) const fn now(&self) -> Moment {
