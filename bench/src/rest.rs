@@ -33,11 +33,15 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
             let _start = calls.take();
         }
         tokio::time::sleep(MINUTE).await;
-        for (shard_count, fleet) in fleets {
-            for (number, calls) in fleet.calls.iter().enumerate() {
-                let (heartbeats, lists, others) = calls.take();
+        // All counts first: stopping a fleet takes time, in which the others go on.
+        let counted: Vec<_> =
+            fleets.iter().map(|(_, fleet)| fleet.calls.iter().map(|calls| calls.take()).collect::<Vec<_>>()).collect();
+        for ((shard_count, _), counts) in fleets.iter().zip(counted) {
+            for (number, (heartbeats, lists, others)) in counts.into_iter().enumerate() {
                 println!("{shard_count:>8} {:>10} {heartbeats:>12} {lists:>8} {others:>8}", number + 1);
             }
+        }
+        for (_, fleet) in fleets {
             fleet.stop().await?;
         }
         Ok(())
