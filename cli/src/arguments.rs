@@ -28,7 +28,8 @@ pub(crate) enum Task {
     /// With leases in memory, this is one worker that reads all shards. Started several times with --leases naming a
     /// table that all can reach, the processes share the shards. Ctrl-C leaves politely.
     Consume(ConsumeOptions),
-    /// Print the statements that create a lease table, for those who run them themselves.
+    /// Print how to create a lease table, for those who do it themselves, and the rights that a worker needs.
+    #[command(subcommand)]
     Schema(SchemaOptions),
     /// Serve a Kinesis in memory on loopback, for tests with the AWS SDK of any language.
     Kinesis(KinesisOptions),
@@ -52,7 +53,8 @@ pub(crate) struct DemoOptions {
     /// How long a worker may be silent before others take its leases; the heartbeat interval is a tenth of it.
     #[arg(long, default_value = "5s", value_parser = duration::parse)]
     pub(crate) lease_duration: Duration,
-    /// Where the leases are: memory:, or postgres://USER:PASSWORD@HOST:PORT/DATABASE.
+    /// Where the leases are: memory:, postgres://USER:PASSWORD@HOST:PORT/DATABASE, redis://USER:PASSWORD@HOST:PORT,
+    /// or dynamodb://TABLE?region=REGION&create=true.
     #[arg(long, value_name = "URL", default_value = "memory:")]
     pub(crate) leases: String,
     /// Print one JSON object at the end, and nothing else.
@@ -78,7 +80,8 @@ pub(crate) struct ConsumeOptions {
     /// Where to start: horizon (the oldest record), latest, or a time such as 2026-11-23T12:00:00Z.
     #[arg(long, value_name = "horizon|latest|TIMESTAMP", default_value = "horizon")]
     pub(crate) from: String,
-    /// Where the leases are: memory:, or postgres://USER:PASSWORD@HOST:PORT/DATABASE.
+    /// Where the leases are: memory:, postgres://USER:PASSWORD@HOST:PORT/DATABASE, redis://USER:PASSWORD@HOST:PORT,
+    /// or dynamodb://TABLE?region=REGION&create=true.
     #[arg(long, value_name = "URL", default_value = "memory:")]
     pub(crate) leases: String,
     /// The application whose processes share the shards.
@@ -99,14 +102,22 @@ pub(crate) struct ConsumeOptions {
 }
 
 /// Which lease table.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct SchemaOptions {
-    /// The kind of database.
-    #[arg(value_parser = ["postgres"])]
-    pub(crate) database: String,
-    /// The database schema to keep the tables in.
-    #[arg(long, default_value = "leasehold")]
-    pub(crate) schema: String,
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum SchemaOptions {
+    /// The command and the IAM policy for DynamoDB.
+    Dynamodb {
+        /// The name of the table.
+        #[arg(long, default_value = "leasehold")]
+        table: String,
+    },
+    /// The statements for Postgres.
+    Postgres {
+        /// The database schema to keep the tables in.
+        #[arg(long, default_value = "leasehold")]
+        schema: String,
+    },
+    /// The user for Redis, where nothing has to be created.
+    Redis,
 }
 
 /// What to serve.

@@ -1,10 +1,10 @@
-//! The client of Kinesis, at AWS or elsewhere.
+//! What clients of AWS need, at AWS or elsewhere.
 
 use std::error::Error;
 
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::http::HttpRequest;
 use aws_sdk_kinesis::config::{Credentials, ProvideCredentials, Region, SharedHttpClient};
 use aws_smithy_http_client::tls::Provider;
@@ -12,26 +12,27 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
 use crate::failure::Failure;
 
-/// A client for AWS as the environment describes it, or for another endpoint.
-pub(crate) async fn client(endpoint_url: Option<&str>, region: Option<&str>) -> Result<Client, Failure> {
+/// What clients of AWS have in common: as the environment describes it, or for another endpoint.
+pub(crate) async fn config(endpoint_url: Option<&str>, region: Option<&str>) -> Result<SdkConfig, Failure> {
     match endpoint_url {
-        Some(url) if is_loopback(&checked(url)?) => Ok(loopback_client(url, region)),
-        other => environment_client(other, region).await,
+        Some(url) if is_loopback(&checked(url)?) => Ok(loopback_config(url, region)),
+        other => environment_config(other, region).await,
     }
 }
 
-/// A client for an endpoint on this machine, which takes any signature.
-pub(crate) fn loopback_client(url: &str, region: Option<&str>) -> Client {
-    let config = aws_sdk_kinesis::Config::builder()
+/// The same for an endpoint on this machine, which takes any signature.
+pub(crate) fn loopback_config(url: &str, region: Option<&str>) -> SdkConfig {
+    let credentials = Credentials::new("loopback", "loopback", None, None, "loopback");
+    SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.unwrap_or("us-east-1").to_owned()))
         .endpoint_url(url)
-        .credentials_provider(Credentials::new("loopback", "loopback", None, None, "loopback"))
-        .http_client(aws_smithy_http_client::Builder::new().build_http());
-    Client::from_conf(config.build())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build()
 }
 
-async fn environment_client(endpoint_url: Option<&str>, region: Option<&str>) -> Result<Client, Failure> {
+async fn environment_config(endpoint_url: Option<&str>, region: Option<&str>) -> Result<SdkConfig, Failure> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https_client());
     if let Some(url) = endpoint_url {
         loader = loader.endpoint_url(url);
@@ -47,7 +48,7 @@ async fn environment_client(endpoint_url: Option<&str>, region: Option<&str>) ->
         // Asked for here, because a request that lacks them would only say that it could not be sent.
         provider.provide_credentials().await.map_err(|error| no_credentials(&error))?;
     }
-    Ok(Client::new(&config))
+    Ok(config)
 }
 
 /// Where none are configured, all the places that were looked at say so at length; only other reasons are worth telling.

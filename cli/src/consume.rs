@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_sdk_kinesis::Client;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use base64::Engine;
@@ -26,8 +27,8 @@ pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
     let settings = settings(&options)?;
     // What the settings refuse is told before anything is asked of the network.
     settings.validate().map_err(|error| Failure::new(error.to_string()))?;
-    let client = aws::client(options.endpoint_url.as_deref(), options.region.as_deref()).await?;
-    let source = KinesisSource::new(client, stream, PollingSettings::default());
+    let config = aws::config(options.endpoint_url.as_deref(), options.region.as_deref()).await?;
+    let source = KinesisSource::new(Client::new(&config), stream, PollingSettings::default());
     let application = named("--application", &options.application)?;
     let store = leases::open(&options.leases, application).await?;
 
@@ -41,7 +42,7 @@ pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
     let consumer = builder
         .build(each_batch(move |batch| {
             let printer = Arc::clone(&printer);
-            async move { printer.print(&batch) }
+            async move { printer.print(&batch).await }
         }))
         .map_err(|error| Failure::new(error.to_string()))?;
     let stop = async {
@@ -51,7 +52,14 @@ pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
             () = asked_to_leave() => {}
         }
     };
-    consumer.run_until(stop).await.map(|_report| ()).map_err(|error| explained(&error, &options))
+    let report = consumer.run_until(stop).await.map_err(|error| explained(&error, &options))?;
+    if report.left_in_time {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "not everything was handed over in time: other processes go on with it after {:?}",
+        options.lease_duration
+    )))
 }
 
 fn named(option: &str, text: &str) -> Result<Name, Failure> {
@@ -110,33 +118,47 @@ impl Printer {
         Self { max_records, printed: AtomicU64::new(0), done: CancellationToken::new() }
     }
 
-    fn print(&self, batch: &ShardBatch) -> io::Result<()> {
-        match self.try_print(batch) {
-            // Whoever read the lines has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.done.cancel();
-                Ok(())
-            }
-            result => result,
+    /// Prints a batch. One that is not printed to its end is not done: its last record that was printed is checkpointed,
+    /// and the rest comes again to whoever reads the stream next.
+    async fn print(&self, batch: &ShardBatch) -> Result<(), Unfinished> {
+        let Err((unfinished, last)) = self.try_print(batch) else { return Ok(()) };
+        self.done.cancel();
+        if let Some(record) = last {
+            batch.shard().checkpoint(record).await.map_err(|_lost| Unfinished::Enough)?;
         }
+        Err(unfinished)
     }
 
-    fn try_print(&self, batch: &ShardBatch) -> io::Result<()> {
+    /// Prints what is wanted of a batch. If that is not all, returns why, and the last record that was printed.
+    fn try_print<'batch>(&self, batch: &'batch ShardBatch) -> Result<(), (Unfinished, Option<&'batch Record>)> {
         // Held for the whole batch, so that the count is exact and batches do not mingle.
         let mut out = io::stdout().lock();
+        let mut last = None;
         for record in batch.records() {
             let printed = self.printed.load(Ordering::SeqCst);
             if self.max_records.is_some_and(|max| printed >= max) {
-                break;
+                return Err((Unfinished::Enough, last));
             }
-            writeln!(out, "{}", line(batch.shard(), record))?;
+            // Line by line, so that what was printed before a failure is known.
+            let written = writeln!(out, "{}", line(batch.shard(), record)).and_then(|()| out.flush());
+            written.map_err(|error| (Unfinished::Output(error), last))?;
             self.printed.store(printed + 1, Ordering::SeqCst);
+            last = Some(record);
         }
         if self.max_records.is_some_and(|max| self.printed.load(Ordering::SeqCst) >= max) {
             self.done.cancel();
         }
-        out.flush()
+        Ok(())
     }
+}
+
+/// Why a batch was not printed to its end.
+#[derive(Debug, thiserror::Error)]
+enum Unfinished {
+    #[error("enough records were printed")]
+    Enough,
+    #[error("standard output takes no more: {0}")]
+    Output(io::Error),
 }
 
 /// Payloads that are text are shown as such, others in base64.

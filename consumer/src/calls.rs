@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use kinesis_source::Source;
 use lease_core::worker::{Command, Event};
-use lease_core::{LeaseStore, StoreError, StoreErrorKind};
-use tokio::sync::Semaphore;
+use lease_core::{Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
@@ -93,9 +93,19 @@ impl Calls {
             | Command::DrainShard { .. }
             | Command::StopShard { .. }
             | Command::ReportCheckpoint { .. }
+            | Command::LendRow { .. }
             | Command::Warn(_)
             | Command::End(_) => unreachable!("these are no calls"),
         };
+    }
+
+    /// Waits for the end of the transaction that a row was lent to.
+    pub(crate) fn await_loan(&mut self, key: LeaseKey, settled: oneshot::Receiver<Outcome<Lease>>) {
+        self.running.spawn(async move {
+            // A checkpoint that was dropped may still have been committed: nobody knows.
+            let answer = settled.await.map_err(|_dropped| StoreErrorKind::Ambiguous);
+            Some(Event::PutAnswered { key, answer })
+        });
     }
 
     /// Waits for the calls that are under way, such as the last one of a worker that leaves; but no longer than one

@@ -10,6 +10,8 @@ use lease_core::{Epoch, LeaseKey};
 use stream_types::{Name, Position, ShardId};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::OpenCheckpoint;
+
 /// A shard in this worker's hands, under one epoch of its lease. Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct ShardContext {
@@ -24,8 +26,18 @@ pub(crate) struct CheckpointRequest {
     pub(crate) key: LeaseKey,
     pub(crate) epoch: Epoch,
     pub(crate) position: Position,
-    /// Nobody waits for an automatic checkpoint.
-    pub(crate) reply: Option<oneshot::Sender<Result<(), CheckpointError>>>,
+    pub(crate) reply: Reply,
+}
+
+/// Who waits for a checkpoint.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Nobody: it is an automatic one.
+    Unheard,
+    /// A processor, until it is stored.
+    Stored(oneshot::Sender<Result<(), CheckpointError>>),
+    /// A processor that will store it itself.
+    Lent(oneshot::Sender<Result<OpenCheckpoint, CheckpointError>>),
 }
 
 impl ShardContext {
@@ -67,22 +79,34 @@ impl ShardContext {
         self.checkpoint_at(Position::After(record.position())).await
     }
 
+    /// Begins a checkpoint that your own transaction stores, together with your results: everything up to the record,
+    /// itself included, is done once it is committed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ShardContext::checkpoint`].
+    pub async fn begin_checkpoint(&self, record: &Record) -> Result<OpenCheckpoint, CheckpointError> {
+        self.begin_checkpoint_at(Position::After(record.position())).await
+    }
+
+    pub(crate) async fn begin_checkpoint_at(&self, position: Position) -> Result<OpenCheckpoint, CheckpointError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(position, Reply::Lent(reply)).await?;
+        answer.await.unwrap_or(Err(CheckpointError::LeaseLost))
+    }
+
     pub(crate) async fn checkpoint_at(&self, position: Position) -> Result<(), CheckpointError> {
         let (reply, answer) = oneshot::channel();
-        self.send(position, Some(reply)).await?;
+        self.send(position, Reply::Stored(reply)).await?;
         answer.await.unwrap_or(Err(CheckpointError::LeaseLost))
     }
 
     /// Asks for a checkpoint without waiting for it.
     pub(crate) async fn ask_for_checkpoint(&self, position: Position) -> Result<(), CheckpointError> {
-        self.send(position, None).await
+        self.send(position, Reply::Unheard).await
     }
 
-    async fn send(
-        &self,
-        position: Position,
-        reply: Option<oneshot::Sender<Result<(), CheckpointError>>>,
-    ) -> Result<(), CheckpointError> {
+    async fn send(&self, position: Position, reply: Reply) -> Result<(), CheckpointError> {
         let request = CheckpointRequest { key: self.key.clone(), epoch: self.epoch, position, reply };
         self.requests.send(request).await.map_err(|_| CheckpointError::LeaseLost)
     }
@@ -128,6 +152,18 @@ impl ShardBatch {
             Some(position) => self.context.checkpoint_at(position).await,
             None => Ok(()),
         }
+    }
+
+    /// Begins a checkpoint that your own transaction stores, together with your results: the whole batch is done once it
+    /// is committed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ShardContext::checkpoint`].
+    pub async fn begin_checkpoint(&self) -> Result<OpenCheckpoint, CheckpointError> {
+        // A processor only ever sees batches with records.
+        let position = self.end_position().ok_or(CheckpointError::LeaseLost)?;
+        self.context.begin_checkpoint_at(position).await
     }
 
     pub(crate) fn end_position(&self) -> Option<Position> {

@@ -131,6 +131,11 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
             Command::DrainShard { key, epoch } => self.shards.drain(&key, epoch),
             Command::StopShard { key, epoch, reason } => self.shards.stop(&key, epoch, reason),
             Command::ReportCheckpoint { key, epoch, result } => self.shards.report_checkpoint(&key, epoch, result),
+            Command::LendRow { key, epoch, row } => {
+                if let Some(settled) = self.shards.lend(&key, epoch, row) {
+                    self.calls.await_loan(key, settled);
+                }
+            }
             Command::Warn(warning) => {
                 error!(worker = %self.worker.id().name, "{warning}");
                 self.shards.warn(warning);

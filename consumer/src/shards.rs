@@ -11,17 +11,17 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use kinesis_source::Source;
 use lease_core::worker::{CheckpointError, Event, StopReason, Warning};
-use lease_core::{Epoch, Lease, LeaseKey};
+use lease_core::{Epoch, Expected, Lease, LeaseKey, Outcome};
 use stream_types::Position;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::context::CheckpointRequest;
+use crate::context::{CheckpointRequest, Reply};
 use crate::shard_task::{ShardTask, TaskEnd};
 use crate::validity::Validity;
-use crate::{Checkpoints, ProcessorFactory, Report, ShardContext, ShardOutcome};
+use crate::{Checkpoints, OpenCheckpoint, ProcessorFactory, Report, ShardContext, ShardOutcome};
 
 /// All shards' tasks, owned here: none outlives it.
 pub(crate) struct Shards<Factory> {
@@ -42,6 +42,8 @@ struct Handle {
     drain: CancellationToken,
     stop: CancellationToken,
     waiting: Vec<Waiting>,
+    /// A processor that wants to store its checkpoint itself.
+    opening: Option<oneshot::Sender<Result<OpenCheckpoint, CheckpointError>>>,
 }
 
 /// A processor that waits for its checkpoint.
@@ -96,7 +98,7 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
             let end = AssertUnwindSafe(task.run(&*factory)).catch_unwind().await;
             Ended { key: task_key, epoch: task_epoch, end }
         });
-        self.handles.insert(key, Handle { epoch, drain, stop, waiting: Vec::new() });
+        self.handles.insert(key, Handle { epoch, drain, stop, waiting: Vec::new(), opening: None });
     }
 
     fn handle(&mut self, key: &LeaseKey, epoch: Epoch) -> Option<&mut Handle> {
@@ -114,6 +116,7 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
             info!(%key, %epoch, ?reason, "reading stops at once");
             handle.stop.cancel();
             handle.waiting.clear();
+            handle.opening = None;
         }
     }
 
@@ -126,10 +129,43 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
     pub(crate) fn expect_checkpoint(&mut self, request: CheckpointRequest) -> Event {
         let CheckpointRequest { key, epoch, position, reply } = request;
         // Without a handle the lease is gone; dropping the reply says so.
-        if let (Some(reply), Some(handle)) = (reply, self.handle(&key, epoch)) {
-            handle.waiting.push(Waiting { position: position.clone(), reply });
+        let handle = self.handle(&key, epoch);
+        match (reply, handle) {
+            (Reply::Lent(reply), handle) => {
+                if let Some(handle) = handle {
+                    handle.opening = Some(reply);
+                }
+                return Event::RowAsked { key, epoch, position };
+            }
+            (Reply::Stored(reply), Some(handle)) => {
+                handle.waiting.push(Waiting { position: position.clone(), reply });
+            }
+            (Reply::Stored(_) | Reply::Unheard, _) => {}
         }
         Event::CheckpointAsked { key, epoch, position }
+    }
+
+    /// Gives a processor the row that its own transaction is to put, or tells it why not. Returns where the end of the
+    /// transaction will be told.
+    pub(crate) fn lend(
+        &mut self,
+        key: &LeaseKey,
+        epoch: Epoch,
+        row: Result<(Expected, Lease), CheckpointError>,
+    ) -> Option<oneshot::Receiver<Outcome<Lease>>> {
+        let opening = self.handle(key, epoch).and_then(|handle| handle.opening.take());
+        let (answer, settled) = match row {
+            Ok((expected, next)) => {
+                let (checkpoint, settled) = OpenCheckpoint::new(expected, next);
+                (Ok(checkpoint), Some(settled))
+            }
+            Err(refusal) => (Err(refusal), None),
+        };
+        // A processor that no longer waits was stopped; the checkpoint is dropped, which says that it was not made.
+        if let Some(opening) = opening {
+            let _unheard = opening.send(answer);
+        }
+        settled
     }
 
     /// Tells the processors that wait for it how a checkpoint went.

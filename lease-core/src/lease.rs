@@ -208,6 +208,12 @@ impl Lease {
         Self { position: Position::End, ..self.written(me, Change::Finished) }
     }
 
+    /// The same row under that epoch or a later one, as a store may ask for that cannot answer for its newest rows.
+    #[must_use]
+    pub fn in_epoch_of_at_least(self, floor: Epoch) -> Self {
+        Self { epoch: self.epoch.max(floor), ..self }
+    }
+
     /// The same row standing at another position: for a hand-over that stores the last position in the same write.
     #[must_use]
     pub fn at(self, position: Position) -> Self {

@@ -21,6 +21,7 @@ mod liveness;
 mod memory_store;
 mod moment;
 pub mod plan;
+mod row_fields;
 mod store;
 mod store_error;
 #[cfg(feature = "testing")]
@@ -34,6 +35,7 @@ pub use lease_key::{InvalidLeaseKey, LeaseKey};
 pub use liveness::Liveness;
 pub use memory_store::MemoryStore;
 pub use moment::Moment;
+pub use row_fields::{FieldValue, RowFields, UnreadableRow};
 pub use store::{Beat, Expected, Hints, LeaseStore, Outcome};
 pub use store_error::{StoreError, StoreErrorKind, StoreOperation};
 pub use worker_id::{Incarnation, WorkerId};

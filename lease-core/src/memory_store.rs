@@ -8,10 +8,7 @@ use std::task::{Poll, Waker};
 use async_trait::async_trait;
 use stream_types::Name;
 
-use crate::{
-    Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation, Version,
-    WorkerRow,
-};
+use crate::{Beat, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, Version, WorkerRow};
 
 /// A lease table that lives and dies with its process: for tests, demos, and fleets within one process.
 ///
@@ -84,10 +81,7 @@ impl LeaseStore for MemoryStore {
     }
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
-        if next.version != expected.next_version() {
-            let message = format!("lease {}: version {} does not follow from {expected:?}", next.key, next.version);
-            return Err(StoreError::new(StoreErrorKind::Invalid, StoreOperation::Put, message));
-        }
+        StoreError::check_version(expected, next)?;
         Ok(self.with_table(|table| {
             let current = table.leases.get(&next.key);
             let as_expected = match expected {
@@ -126,7 +120,8 @@ impl LeaseStore for MemoryStore {
             if news {
                 table.hint();
             }
-            Beat::Written { workers: table.workers.values().cloned().collect() }
+            let workers = table.workers.values().cloned().collect();
+            Beat::Written { workers, epoch_floor: Epoch::NEVER_OWNED }
         }))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Lease, LeaseKey, StoreError, Version, WorkerRow};
+use crate::{Epoch, Lease, LeaseKey, StoreError, Version, WorkerRow};
 
 /// The lease table of **one application**: the leases of its shards, and the registry of its workers.
 ///
@@ -136,6 +136,12 @@ pub enum Beat {
     Written {
         /// All workers' rows, ascending by name.
         workers: Vec<WorkerRow>,
+        /// Epochs given out from now on must be at least this.
+        ///
+        /// For stores that may lose their newest rows and go on with older ones, such as a Redis that fails over: what
+        /// they would count on from was given out already. They answer a number that never goes back although their
+        /// rows do, such as the time. A store that keeps what it has confirmed answers [`Epoch::NEVER_OWNED`].
+        epoch_floor: Epoch,
     },
     /// Another incarnation bears the name; nothing was written.
     Replaced {

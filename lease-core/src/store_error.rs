@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::{Expected, Lease, UnreadableRow};
+
 /// A store could not do what was asked.
 ///
 /// The kind tells a caller what to do; the message and the source chain tell a person what happened. A lost race is no
@@ -65,6 +67,26 @@ impl StoreError {
     /// An error with a message that says what happened to which value.
     pub fn new(kind: StoreErrorKind, operation: StoreOperation, message: impl Into<String>) -> Self {
         Self { kind, operation, message: message.into(), source: None }
+    }
+
+    /// The error of a store that has found a row which cannot be read.
+    #[must_use]
+    pub fn unreadable(store: &str, operation: StoreOperation, row: UnreadableRow) -> Self {
+        Self::new(StoreErrorKind::Corrupt, operation, format!("{store}: {row}")).caused_by(row)
+    }
+
+    /// The error of a `put` whose row's version does not follow from what is expected, if that is so. The first thing
+    /// that a store looks at.
+    ///
+    /// # Errors
+    ///
+    /// The version does not follow.
+    pub fn check_version(expected: Expected, next: &Lease) -> Result<(), Self> {
+        if next.version == expected.next_version() {
+            return Ok(());
+        }
+        let message = format!("lease {}: version {} does not follow from {expected:?}", next.key, next.version);
+        Err(Self::new(StoreErrorKind::Invalid, StoreOperation::Put, message))
     }
 
     /// The same error with the error that caused it.

@@ -10,7 +10,7 @@ use common::rows::{free_lease, shard, shards};
 use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World};
 use lease_core::testing::block_on_ready;
 use lease_core::worker::Ending;
-use lease_core::{Expected, LeaseStore, Outcome, StreamFacts};
+use lease_core::{Change, Expected, LeaseStore, Outcome, StreamFacts};
 use stream_types::{Position, StartPosition, Timestamp};
 
 /// The registry shows a heartbeat whose reply was lost as long as it shows one whose reply came. So a heartbeat that is
@@ -220,4 +220,28 @@ fn the_lease_of_a_worker_without_a_row_is_taken() {
     world.tell("a", lease_core::worker::Event::Hinted);
     let took = world.run_until("it is read", |world| world.is_reading("a", "old"));
     assert!(took <= HEARTBEAT, "{took:?}");
+}
+
+/// A store that has lost its newest writes shows a worker its own row from before it gave the lease away. Another worker
+/// may read under a later epoch meanwhile, so the old one is worth nothing any more.
+#[test]
+fn a_row_that_went_back_in_time_is_not_read_under_its_old_epoch() {
+    let mut world = World::level(2, &["a"]);
+    world.start("b");
+    world.run_until("b reads a shard", |world| world.reading()["b"] == 1);
+    world.start("c");
+    world.run_for(LEASE_DURATION);
+    let (b, c) = (world.id("b"), world.id("c"));
+    let given = world.leases().into_iter().find(|lease| lease.is_owned_by(&b)).unwrap();
+    assert_eq!(given.last_change, Change::Given);
+    let moved_on = given.given_to(&c, &b);
+    let outcome = block_on_ready(world.store.put(Expected::Version(given.version), &moved_on)).unwrap();
+    assert_eq!(outcome, Outcome::Applied);
+    world.checkpoint(given.key.shard.as_str(), given.position.clone());
+    world.run_until("b has seen it, and c reads", |world| world.reading()["b"] == 0 && world.reading()["c"] == 1);
+
+    world.slip_into_the_next_list("b", given);
+    // After each step, the world looks whether two workers read the same shard.
+    world.run_for(Duration::from_secs(121));
+    assert_eq!(world.reading()["c"], 1);
 }

@@ -11,12 +11,6 @@ pub(crate) fn store_error(operation: StoreOperation, error: Error) -> StoreError
     StoreError::new(kind, operation, format!("Postgres: {message}")).caused_by(error)
 }
 
-/// A row that cannot be read. The key and the column say where to look; the value stays in the table.
-pub(crate) fn corrupt(operation: StoreOperation, row: &str, column: &str, why: impl std::fmt::Display) -> StoreError {
-    let message = format!("Postgres: {row}, column {column}: {why}");
-    StoreError::new(StoreErrorKind::Corrupt, operation, message)
-}
-
 fn judge(operation: StoreOperation, error: &Error) -> (StoreErrorKind, String) {
     let writes = !matches!(operation, StoreOperation::List | StoreOperation::Get);
     // The connection broke. Whether before or after the write, nobody knows.

@@ -25,12 +25,11 @@
 
 mod error;
 mod hints;
-mod lease_row;
 mod prepare;
+mod row;
 mod schema;
 mod statements;
 mod store;
-mod worker_row;
 
 pub use schema::{InvalidSchema, Schema};
 pub use store::PostgresStore;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use lease_core::WorkerRow;
 
+use crate::row::{LEASE_COLUMNS, WORKER_COLUMNS};
 use crate::schema::Schema;
-use crate::{lease_row, worker_row};
 
 /// All statements of a store. `$1` is the application in each.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ const LEASE_VALUES: [(&str, &str); 15] = [
 impl Statements {
     pub(crate) fn new(schema: &Schema) -> Self {
         let (leases, workers) = (format!("{}.leases", schema.quoted()), format!("{}.workers", schema.quoted()));
-        let (lease_columns, worker_columns) = (lease_row::COLUMNS, worker_row::COLUMNS);
+        let (lease_columns, worker_columns) = (LEASE_COLUMNS, WORKER_COLUMNS);
         let this_lease = "application = $1 AND stream = $2 AND shard = $3";
         let names = LEASE_VALUES.map(|(name, _)| name).join(", ");
         let values = LEASE_VALUES.map(|(_, value)| value).join(", ");

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lease_core::{
-    Beat, Change, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation,
-    Version, WorkerRow,
+    Beat, Change, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind,
+    StoreOperation, Version, WorkerRow,
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
@@ -16,10 +16,9 @@ use stream_types::Name;
 
 use crate::error::store_error;
 use crate::hints::PostgresHints;
-use crate::lease_row::{self, Statement, column_number};
+use crate::row::{self, Statement, column_number};
 use crate::schema::Schema;
 use crate::statements::Statements;
-use crate::worker_row;
 
 /// The leases and workers of one application, in two Postgres tables. Clones share their connections.
 #[derive(Clone)]
@@ -126,13 +125,13 @@ impl PostgresStore {
     async fn stored_worker(&self, name: &Name, operation: StoreOperation) -> Result<Option<WorkerRow>, StoreError> {
         let statement = self.statement(&self.statements.worker).bind(name.to_string());
         let row = statement.fetch_optional(&self.pool).await.map_err(|error| store_error(operation, error))?;
-        row.map(|row| worker_row::decode(&row, operation)).transpose()
+        row.map(|row| row::worker(&row, operation)).transpose()
     }
 
     async fn stored(&self, key: &LeaseKey, operation: StoreOperation) -> Result<Option<Lease>, StoreError> {
         let statement = self.lease_statement(&self.statements.get, key);
         let row = statement.fetch_optional(&self.pool).await.map_err(|error| store_error(operation, error))?;
-        row.map(|row| lease_row::decode(&row, operation)).transpose()
+        row.map(|row| row::lease(&row, operation)).transpose()
     }
 }
 
@@ -141,7 +140,7 @@ impl LeaseStore for PostgresStore {
     async fn list(&self) -> Result<Vec<Lease>, StoreError> {
         let rows = self.statement(&self.statements.list).fetch_all(&self.pool).await;
         let rows = rows.map_err(|error| store_error(StoreOperation::List, error))?;
-        rows.iter().map(|row| lease_row::decode(row, StoreOperation::List)).collect()
+        rows.iter().map(|row| row::lease(row, StoreOperation::List)).collect()
     }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, StoreError> {
@@ -149,15 +148,12 @@ impl LeaseStore for PostgresStore {
     }
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
-        if next.version != expected.next_version() {
-            let message = format!("lease {}: version {} does not follow from {expected:?}", next.key, next.version);
-            return Err(StoreError::new(StoreErrorKind::Invalid, StoreOperation::Put, message));
-        }
+        StoreError::check_version(expected, next)?;
         let text = match expected {
             Expected::Absent => &self.statements.insert,
             Expected::Version(_) => &self.statements.update,
         };
-        let statement = lease_row::bind_values(self.lease_statement(text, &next.key), next)?;
+        let statement = row::bind_lease(self.lease_statement(text, &next.key), next)?;
         let statement = statement.bind(self.channel_if(next.last_change != Change::Checkpointed));
         let statement = match expected {
             Expected::Absent => statement,
@@ -182,12 +178,12 @@ impl LeaseStore for PostgresStore {
         let operation = StoreOperation::Heartbeat;
         let news = me.heartbeat == WorkerRow::REGISTERS || me.leaving;
         loop {
-            let statement = worker_row::bind_values(self.statement(&self.statements.heartbeat), me)?;
+            let statement = row::bind_worker(self.statement(&self.statements.heartbeat), me)?;
             if self.wrote(statement.bind(self.channel_if(news)), operation).await? {
                 let rows = self.statement(&self.statements.workers).fetch_all(&self.pool).await;
                 let rows = rows.map_err(|error| store_error(operation, error))?;
-                let workers = rows.iter().map(|row| worker_row::decode(row, operation)).collect::<Result<_, _>>()?;
-                return Ok(Beat::Written { workers });
+                let workers = rows.iter().map(|row| row::worker(row, operation)).collect::<Result<_, _>>()?;
+                return Ok(Beat::Written { workers, epoch_floor: Epoch::NEVER_OWNED });
             }
             // A row that was in the way and is gone was forgotten meanwhile: the name is free.
             if let Some(by) = self.stored_worker(&me.name, operation).await? {
@@ -198,7 +194,7 @@ impl LeaseStore for PostgresStore {
 
     async fn forget(&self, worker: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError> {
         let operation = StoreOperation::Forget;
-        let statement = worker_row::bind_values(self.statement(&self.statements.forget), worker)?;
+        let statement = row::bind_worker(self.statement(&self.statements.forget), worker)?;
         let statement = statement.bind(self.channel_if(true));
         if self.wrote(statement, operation).await? {
             return Ok(Outcome::Applied);

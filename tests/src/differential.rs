@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lease_core::testing::{lease, worker, worker_row};
-use lease_core::{Expected, Lease, LeaseStore, MemoryStore, Version, WorkerRow};
+use lease_core::{Beat, Epoch, Expected, Lease, LeaseStore, MemoryStore, Version, WorkerRow};
 use proptest::prelude::*;
 use stream_types::{Position, RecordPosition};
 
@@ -119,7 +119,14 @@ async fn answer(store: &dyn LeaseStore, call: &Call) -> String {
         Call::Delete { lease, version } => shown(store.delete(&key_of(*lease).key, Version(*version)).await),
         Call::Get { lease } => shown(store.get(&key_of(*lease).key).await),
         Call::List => shown(store.list().await),
-        Call::Heartbeat(beating) => shown(store.heartbeat(&row_of(beating)).await),
+        Call::Heartbeat(beating) => {
+            // Each store has an epoch floor of its own.
+            let beat = store.heartbeat(&row_of(beating)).await;
+            shown(beat.map(|beat| match beat {
+                Beat::Written { workers, .. } => Beat::Written { workers, epoch_floor: Epoch::NEVER_OWNED },
+                replaced @ Beat::Replaced { .. } => replaced,
+            }))
+        }
         Call::Forget(beating) => shown(store.forget(&row_of(beating)).await),
     }
 }
@@ -141,7 +148,7 @@ fn lease_row(number: u8, expected: Expected, row: &Row) -> Lease {
     });
     Lease {
         version: if row.follows { version } else { version.next() },
-        epoch: lease_core::Epoch(row.epoch),
+        epoch: Epoch(row.epoch),
         owner: row.owner.map(|owner| worker(&format!("worker-{owner}"))),
         position: if row.change == 5 { Position::End } else { position },
         parents: if row.bare { Vec::new() } else { base.parents.clone() },

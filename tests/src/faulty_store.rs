@@ -183,8 +183,8 @@ impl LeaseStore for FaultyStore {
             (Fault::NameIsNeverTakenOver, Beat::Written { .. }) if me.incarnation.number > 1 => {
                 beat = Beat::Replaced { by: me.clone() };
             }
-            (Fault::HeartbeatOmitsOwnRow, Beat::Written { workers }) => workers.retain(|row| row.name != me.name),
-            (Fault::SilentWorkersExpire, Beat::Written { workers }) if me.heartbeat > 10 => {
+            (Fault::HeartbeatOmitsOwnRow, Beat::Written { workers, .. }) => workers.retain(|row| row.name != me.name),
+            (Fault::SilentWorkersExpire, Beat::Written { workers, .. }) if me.heartbeat > 10 => {
                 workers.retain(|row| row.name == me.name);
             }
             _ => {}

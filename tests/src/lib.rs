@@ -1,11 +1,11 @@
 //! What the tests across the crates share.
 
+pub mod backends;
 pub mod behaviour;
 pub mod differential;
 pub mod endpoints;
 pub mod faulty_store;
 pub mod fleet;
-pub mod postgres;
 
 /// The example of the README compiles.
 #[cfg(doctest)]

@@ -2,7 +2,6 @@
 
 mod bench;
 mod command;
-mod postgres;
 mod rules;
 mod servers;
 mod source_rules;
@@ -15,7 +14,7 @@ usage: cargo xtask CHORE
 
 chores:
   test         everything that must hold: format, rules, clippy, docs, and all tests with the servers they need
-  bench WHAT   measure: plan, endpoint, rest (a fleet at rest for a minute), or all
+  bench WHAT   measure: plan, endpoint, rest (a fleet at rest for a minute), stores (real lease tables), or all
   rules        only the project's own rules: dependencies and sources";
 
 fn main() -> ExitCode {

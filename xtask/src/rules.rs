@@ -23,6 +23,7 @@ const MUST_NOT_USE: &[(&str, &[&str])] = &[
     ("stream-types", &["lease-core", "kinesis-source", "consumer"]),
     ("kinesis-source", &["lease-core", "kinesis-testing", "consumer"]),
     ("kinesis-testing", &["lease-core", "consumer"]),
+    ("test-servers", &["lease-core", "kinesis-source", "kinesis-testing", "consumer"]),
     ("lease-dynamodb", &["kinesis-source", "kinesis-testing", "consumer"]),
     ("lease-redis", &["kinesis-source", "kinesis-testing", "consumer"]),
     ("lease-postgres", &["kinesis-source", "kinesis-testing", "consumer"]),

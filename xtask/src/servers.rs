@@ -1,13 +1,12 @@
 //! The programs of others that the tests talk to: installed below the target folder, started on free ports of loopback.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+
+use test_servers::{Postgres, Redis, free_port, wait_until_it_listens};
 
 use crate::command::{run, target};
-use crate::postgres::{self, Postgres};
 
 /// A Kinesis that others wrote.
 const KINESIS_LOCAL: &str = "kinesis-local@0.6.2";
@@ -15,14 +14,12 @@ const KINESIS_LOCAL: &str = "kinesis-local@0.6.2";
 /// The AWS SDK for Python.
 const BOTO3: &str = "boto3==1.44.5";
 
-/// How long a server may take to start.
-const START_DEADLINE: Duration = Duration::from_secs(60);
-
 /// The running servers. They are stopped when this is dropped, also after a failure.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     children: Vec<Child>,
     postgres: Option<Postgres>,
+    redis: Vec<Redis>,
     environment: Vec<(&'static str, String)>,
 }
 
@@ -34,6 +31,7 @@ impl Servers {
             ("boto3", servers.prepare_python()),
             ("kinesis-local", servers.start_kinesis_local()),
             ("Postgres", servers.start_postgres()),
+            ("Redis", servers.start_redis()),
         ];
         for (what, started) in all {
             match started {
@@ -64,13 +62,37 @@ impl Servers {
         Ok(())
     }
 
+    /// The lease tables that measurements need.
+    pub(crate) fn start_databases() -> Result<Self, String> {
+        let mut servers = Self::default();
+        servers.start_postgres()?;
+        servers.start_redis()?;
+        Ok(servers)
+    }
+
     /// A Postgres given by a variable, or a private one.
     fn start_postgres(&mut self) -> Result<(), String> {
-        if std::env::var_os(postgres::VARIABLE).is_none() {
-            let postgres = Postgres::start(free_port()?)?;
-            wait_until_it_listens(postgres.port())?;
-            self.environment.push((postgres::VARIABLE, postgres.url()));
+        if std::env::var_os("LEASEHOLD_TEST_POSTGRES").is_none() {
+            let postgres = Postgres::start()?;
+            println!("== Postgres at {}", postgres.url());
+            self.environment.push(("LEASEHOLD_TEST_POSTGRES", postgres.url()));
             self.postgres = Some(postgres);
+        }
+        Ok(())
+    }
+
+    /// A Redis and a Redis Cluster given by variables, or private ones.
+    fn start_redis(&mut self) -> Result<(), String> {
+        type Start = fn() -> Result<Redis, String>;
+        let kinds: [(_, Start); 2] =
+            [("LEASEHOLD_TEST_REDIS", || Redis::start(&[])), ("LEASEHOLD_TEST_REDIS_CLUSTER", Redis::start_cluster)];
+        for (variable, start) in kinds {
+            if std::env::var_os(variable).is_none() {
+                let redis = start()?;
+                println!("== Redis at {} ({variable})", redis.url());
+                self.environment.push((variable, redis.url()));
+                self.redis.push(redis);
+            }
         }
         Ok(())
     }
@@ -118,21 +140,4 @@ fn folder(name: &str) -> Result<PathBuf, String> {
     let folder = target().join("test-servers").join(name);
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))
-}
-
-fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
-    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
-}
-
-fn wait_until_it_listens(port: u16) -> Result<(), String> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let begun = Instant::now();
-    while begun.elapsed() < START_DEADLINE {
-        if TcpStream::connect_timeout(&address, START_DEADLINE).is_ok() {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Err(format!("nothing listens on port {port} after {START_DEADLINE:?}"))
 }

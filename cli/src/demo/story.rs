@@ -14,7 +14,7 @@ use super::fleet::Fleet;
 use super::outcome::{LevelSeconds, Outcome};
 use super::producer::Producer;
 use crate::arguments::DemoOptions;
-use crate::aws::loopback_client;
+use crate::aws::loopback_config;
 use crate::failure::Failure;
 use crate::leases;
 
@@ -43,7 +43,7 @@ impl Story<'_> {
         let kinesis = Kinesis::new(Clock::system(), Limits::of_the_service());
         let endpoint =
             Endpoint::start(kinesis, 0).await.map_err(|error| Failure::new(format!("the endpoint: {error}")))?;
-        let client = loopback_client(&endpoint.url(), None);
+        let client = Client::new(&loopback_config(&endpoint.url(), None));
         let created = client.create_stream().stream_name(STREAM).shard_count(options.shards.into()).send().await;
         created.map_err(|error| Failure::new(format!("the stream cannot be created: {error}")))?;
         board.tell(format_args!("a Kinesis endpoint serves the stream {STREAM:?} with {} shards", options.shards));

@@ -15,7 +15,7 @@ fn next(row: &WorkerRow) -> WorkerRow {
 /// A heartbeat that must be written; returns all rows.
 async fn beat(store: &Arc<dyn LeaseStore>, row: &WorkerRow) -> Vec<WorkerRow> {
     match store.heartbeat(row).await.expect("heartbeat") {
-        Beat::Written { workers } => workers,
+        Beat::Written { workers, .. } => workers,
         Beat::Replaced { by } => panic!("{row:?} was refused because of {by:?}"),
     }
 }

@@ -60,6 +60,16 @@ pub enum Command {
         /// The position that is stored now, or why the asked one was refused.
         result: Result<Position, CheckpointError>,
     },
+    /// Lend the reader of a shard the row that its own transaction is to put, or tell it why not. Until the loan is
+    /// answered, as a put is, nothing else writes the lease.
+    LendRow {
+        /// Which shard.
+        key: LeaseKey,
+        /// Under which epoch it is read.
+        epoch: Epoch,
+        /// What to put, and what must be there.
+        row: Result<(Expected, Lease), CheckpointError>,
+    },
     /// Tell people of something that they may have to do something about.
     Warn(Warning),
     /// The worker has ended; no command follows.

@@ -19,7 +19,8 @@ pub enum Event {
     HeartbeatAnswered(Result<Beat, StoreErrorKind>),
     /// The answer to [`Command::ListLeases`](super::Command::ListLeases).
     LeasesListed(Result<Vec<Lease>, StoreErrorKind>),
-    /// The answer to [`Command::Put`](super::Command::Put).
+    /// The answer to [`Command::Put`](super::Command::Put), or how the transaction ended that a row was lent to: an error
+    /// when it was given up, or nobody knows.
     PutAnswered {
         /// The lease whose row was to be written.
         key: LeaseKey,
@@ -47,6 +48,16 @@ pub enum Event {
         /// Under which epoch it reads.
         epoch: Epoch,
         /// Up to where all is done.
+        position: Position,
+    },
+    /// The reader of a shard wants to store a position itself, in a transaction of its own. Answered by one
+    /// [`Command::LendRow`](super::Command::LendRow), unless the shard is stopped before.
+    RowAsked {
+        /// Which shard.
+        key: LeaseKey,
+        /// Under which epoch it reads.
+        epoch: Epoch,
+        /// Up to where all is done, once the transaction is.
         position: Position,
     },
     /// The reader of a shard has finished the batch in hand and stopped, as asked.

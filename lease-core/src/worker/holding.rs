@@ -13,6 +13,8 @@ pub(super) struct Holding {
     pub(super) activity: Activity,
     /// The newest position that the reader wants stored and that no write carries yet.
     pub(super) unsaved: Option<Position>,
+    /// What the reader wants to store itself, once the row can be lent.
+    pub(super) row_wanted: Option<Position>,
     failures: u32,
 }
 
@@ -35,12 +37,13 @@ impl Holding {
     const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
     pub(super) fn reading(epoch: Epoch) -> Self {
-        Self { epoch, activity: Activity::Reading, unsaved: None, failures: 0 }
+        Self { epoch, activity: Activity::Reading, unsaved: None, row_wanted: None, failures: 0 }
     }
 
     pub(super) fn fail(&mut self, now: Moment) {
         let pause = Self::FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(Self::LONGEST_PAUSE);
         self.failures += 1;
+        self.row_wanted = None;
         self.activity = Activity::Failed(now.after(pause));
     }
 
@@ -49,8 +52,14 @@ impl Holding {
         matches!(self.activity, Activity::Reading | Activity::Draining | Activity::Ending(_))
     }
 
-    pub(super) fn has_progressed(&mut self) {
+    /// A position was stored. A loan may bring one that its reader did not know of when it was drained.
+    pub(super) fn has_progressed(&mut self, stored: &Position) {
         self.failures = 0;
+        if let Activity::Drained(drained) = &mut self.activity
+            && drained.may_advance_to(stored)
+        {
+            *drained = stored.clone();
+        }
     }
 
     /// When the worker must be woken for this lease.

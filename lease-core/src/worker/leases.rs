@@ -9,7 +9,7 @@ use crate::{Change, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind};
 
 impl Worker {
     pub(super) fn on_put(&mut self, key: &LeaseKey, answer: Result<Outcome<Lease>, StoreErrorKind>) {
-        if answer.is_err() && self.pulse.is_valid() {
+        if answer.is_err() && self.pulse.is_valid() && !self.table.is_lent(key) {
             return self.table.postpone(key, self.now);
         }
         let Some(write) = self.table.answered(key) else { return };
@@ -22,7 +22,13 @@ impl Worker {
                 self.table.learn(key, current, self.now);
                 self.refused(&write);
             }
-            Err(_) => self.listing.wanted = true,
+            // What became of the write, the list will show. A loan that was given up may be asked for again at once.
+            Err(_) => {
+                self.listing.wanted = true;
+                self.chores.repair = true;
+                self.save(key);
+                self.lend(key);
+            }
         }
     }
 
@@ -103,19 +109,33 @@ impl Worker {
     }
 
     pub(super) fn on_checkpoint(&mut self, key: &LeaseKey, epoch: Epoch, position: Position) {
-        let refuse = |refusal| Command::ReportCheckpoint { key: key.clone(), epoch, result: Err(refusal) };
+        match self.may_checkpoint(key, epoch, &position) {
+            Ok(holding) => {
+                holding.unsaved = Some(position);
+                self.save(key);
+            }
+            Err(refusal) => {
+                self.commands.push(Command::ReportCheckpoint { key: key.clone(), epoch, result: Err(refusal) });
+            }
+        }
+    }
+
+    /// The lease whose reader may store this position now, or why it may not.
+    pub(super) fn may_checkpoint(
+        &mut self,
+        key: &LeaseKey,
+        epoch: Epoch,
+        position: &Position,
+    ) -> Result<&mut Holding, CheckpointError> {
         let stored = self.table.newest_position(key);
         let holding = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch);
-        let (Some(stored), Some(holding)) = (stored, holding) else {
-            return self.commands.push(refuse(CheckpointError::LeaseLost));
-        };
+        let (Some(stored), Some(holding)) = (stored, holding) else { return Err(CheckpointError::LeaseLost) };
         let newest = holding.unsaved.as_ref().unwrap_or(stored);
-        if !newest.may_advance_to(&position) {
-            let stored = newest.clone();
-            return self.commands.push(refuse(CheckpointError::Backwards { stored, asked: position }));
+        if newest.may_advance_to(position) {
+            Ok(holding)
+        } else {
+            Err(CheckpointError::Backwards { stored: newest.clone(), asked: position.clone() })
         }
-        holding.unsaved = Some(position);
-        self.save(key);
     }
 
     /// Writes the newest position that the reader wants stored, unless a write is under way; then it follows that one.
@@ -133,13 +153,16 @@ impl Worker {
 
     fn on_saved(&mut self, key: &LeaseKey, row: &Lease) {
         let Some(holding) = self.holdings.get_mut(key).filter(|holding| holding.epoch == row.epoch) else { return };
-        holding.has_progressed();
+        holding.has_progressed(&row.position);
         let (epoch, result) = (row.epoch, Ok(row.position.clone()));
         self.commands.push(Command::ReportCheckpoint { key: key.clone(), epoch, result });
         match holding.activity {
             Activity::Drained(_) => self.hand_over_drained(key),
             Activity::Ending(_) => self.chores.repair = true,
-            Activity::Reading | Activity::Draining | Activity::Failed(_) => self.save(key),
+            Activity::Reading | Activity::Draining | Activity::Failed(_) => {
+                self.save(key);
+                self.lend(key);
+            }
         }
     }
 

@@ -20,6 +20,7 @@ mod command;
 mod event;
 mod holding;
 mod leases;
+mod lending;
 mod planning;
 mod pulse;
 mod settings;
@@ -39,7 +40,7 @@ pub use self::settings::{InvalidSettings, WorkerSettings};
 use self::streams::Stream;
 use self::table::Table;
 use crate::plan::Plan;
-use crate::{Incarnation, LeaseKey, Liveness, Moment, StreamFacts, WorkerId, WorkerRow};
+use crate::{Epoch, Incarnation, LeaseKey, Liveness, Moment, StreamFacts, WorkerId, WorkerRow};
 
 /// One worker of a fleet, from its registration to its end.
 ///
@@ -65,6 +66,8 @@ pub struct Worker {
     /// All workers' rows as last read, by a heartbeat sent at that moment.
     workers: Vec<WorkerRow>,
     workers_read: Option<Moment>,
+    /// The store's word on which epochs may still be given out.
+    epoch_floor: Epoch,
     table: Table,
     listing: Listing,
     plan: Option<Plan>,
@@ -115,6 +118,7 @@ impl Worker {
             liveness: Liveness::default(),
             workers: Vec::new(),
             workers_read: None,
+            epoch_floor: Epoch::NEVER_OWNED,
             table: Table::default(),
             listing: Listing::default(),
             plan: None,
@@ -179,6 +183,7 @@ impl Worker {
             Event::DeleteAnswered { key, answer } => self.on_delete(&key, answer),
             Event::ShardsListed { stream, shards } => self.on_shards(&stream, shards),
             Event::CheckpointAsked { key, epoch, position } => self.on_checkpoint(&key, epoch, position),
+            Event::RowAsked { key, epoch, position } => self.on_row_asked(&key, epoch, position),
             Event::Drained { key, epoch, position } => self.on_drained(&key, epoch, position),
             Event::ShardEnded { key, epoch, children } => self.on_shard_end(&key, epoch, children),
             Event::ShardFailed { key, epoch } => self.on_shard_failure(&key, epoch),

@@ -109,15 +109,17 @@ impl Worker {
             return;
         }
         if let Some(lease) = self.table.get(key).cloned() {
-            let next = lease.taken_by(&self.id());
+            let next = lease.taken_by(&self.id()).in_epoch_of_at_least(self.epoch_floor);
             self.commands.push(self.table.write_over(&lease, next, self.now));
         }
     }
 
     /// The row says that the lease is this worker's, but it is not reading. What was given to it can be read at once,
-    /// unless somebody may believe this worker dead; everything else is taken anew.
+    /// unless somebody may believe this worker dead, or the store has forgotten that it was given away again; everything
+    /// else is taken anew.
     fn adopt(&mut self, lease: &Lease) {
-        if lease.last_change == Change::Given && !self.pulse.has_lapsed() && !self.is_blocked(&lease.key) {
+        let is_good = !self.pulse.has_lapsed() && !self.table.went_back(&lease.key);
+        if lease.last_change == Change::Given && is_good && !self.is_blocked(&lease.key) {
             self.start(lease.clone());
         } else {
             self.take(&lease.key);
@@ -169,6 +171,7 @@ impl Worker {
             Some(receiver) => lease.given_to(receiver, &me),
             None => lease.released(&me),
         };
+        let next = next.in_epoch_of_at_least(self.epoch_floor);
         let next = next.at(position.unwrap_or_else(|| lease.position.clone()));
         self.commands.push(self.table.write_over(&lease, next, self.now));
     }

@@ -1,12 +1,13 @@
 //! The lease table as one worker knows it.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stream_types::Position;
 
 use super::Command;
-use crate::{Change, Epoch, Expected, Lease, LeaseKey, Moment};
+use crate::{Change, Epoch, Expected, Lease, LeaseKey, Moment, Version};
 
 /// The rows of the last list, brought up to date by the worker's own writes, and the writes under way.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(super) struct Table {
     touched: BTreeMap<LeaseKey, Moment>,
     /// New rows whose parents the list did not show: see [`Table::unconfirmed`].
     unconfirmed: BTreeSet<LeaseKey>,
+    /// Rows that are older than they were once: the store has lost its newest writes.
+    went_back: BTreeSet<LeaseKey>,
 }
 
 /// A write that is on its way, or waits to be sent again.
@@ -30,6 +33,8 @@ pub(super) struct Write {
     pub(super) sent: Moment,
     attempts: u32,
     retry_at: Option<Moment>,
+    /// Somebody else's transaction carries it. Only they may send it again, with all that belongs to it.
+    pub(super) is_lent: bool,
 }
 
 impl Write {
@@ -59,9 +64,11 @@ impl Table {
         self.rows.as_ref()?.get(key)
     }
 
-    /// The position that a row has, or will have when the write under way is applied.
+    /// The position that a row has, or will have when the write under way is applied. Of a loan nobody knows whether it
+    /// will be.
     pub(super) fn newest_position(&self, key: &LeaseKey) -> Option<&Position> {
-        let written = self.writes.get(key).map(|write| &write.next.position);
+        let write = self.writes.get(key).filter(|write| !write.is_lent);
+        let written = write.map(|write| &write.next.position);
         written.or_else(|| self.get(key).map(|row| &row.position))
     }
 
@@ -80,13 +87,28 @@ impl Table {
 
     /// Starts a write. There must be none under way for the same lease.
     pub(super) fn write(&mut self, expected: Expected, next: Lease, now: Moment) -> Command {
-        debug_assert!(!self.is_writing(&next.key), "one write at a time");
-        let before = self.get(&next.key).map(|row| &row.position);
-        debug_assert!(before.is_none_or(|before| before.may_advance_to(&next.position)), "positions never go back");
-        let write = Write { expected, next, sent: now, attempts: 0, retry_at: None };
+        let write = Write { expected, next, sent: now, attempts: 0, retry_at: None, is_lent: false };
         let command = write.command();
-        self.writes.insert(write.next.key.clone(), write);
+        self.begin(write);
         command
+    }
+
+    /// Starts the write of a row's successor by somebody else. Returns what to put, and what must be there.
+    pub(super) fn lend_over(&mut self, current: &Lease, next: Lease, now: Moment) -> (Expected, Lease) {
+        let expected = Expected::Version(current.version);
+        self.begin(Write { expected, next: next.clone(), sent: now, attempts: 0, retry_at: None, is_lent: true });
+        (expected, next)
+    }
+
+    fn begin(&mut self, write: Write) {
+        let key = &write.next.key;
+        debug_assert!(!self.is_writing(key), "one write at a time");
+        let before = self.get(key).map(|row| &row.position);
+        debug_assert!(
+            before.is_none_or(|before| before.may_advance_to(&write.next.position)),
+            "positions never go back"
+        );
+        self.writes.insert(key.clone(), write);
     }
 
     /// Starts the write of a row's successor.
@@ -100,6 +122,11 @@ impl Table {
             write.retry_at = Some(now.after(write.pause()));
             write.attempts += 1;
         }
+    }
+
+    /// Whether the row is out on loan.
+    pub(super) fn is_lent(&self, key: &LeaseKey) -> bool {
+        self.writes.get(key).is_some_and(|write| write.is_lent)
     }
 
     /// The writes that are due to be sent again.
@@ -139,6 +166,8 @@ impl Table {
     pub(super) fn learn(&mut self, key: &LeaseKey, row: Option<Lease>, now: Moment) {
         let Some(rows) = &mut self.rows else { return };
         self.touched.insert(key.clone(), now);
+        let before = rows.get(key).map(|row| row.version);
+        note_age(&mut self.went_back, key, before, row.as_ref().map(|row| row.version));
         match row {
             Some(row) => rows.insert(key.clone(), row),
             None => rows.remove(key),
@@ -157,6 +186,9 @@ impl Table {
                 None => rows.remove(key),
             };
         }
+        for (key, row) in &rows {
+            note_age(&mut self.went_back, key, before.get(key).map(|row| row.version), Some(row.version));
+        }
         let is_unconfirmed = |row: &&Lease| {
             let lacks_a_parent =
                 || row.parents.iter().any(|parent| !rows.contains_key(&row.key.sibling(parent.clone())));
@@ -164,6 +196,11 @@ impl Table {
         };
         self.unconfirmed = rows.values().filter(is_unconfirmed).map(|row| row.key.clone()).collect();
         self.rows = Some(rows);
+    }
+
+    /// Whether the row is older than the worker has known it to be. What it says of owners may be long over.
+    pub(super) fn went_back(&self, key: &LeaseKey) -> bool {
+        self.went_back.contains(key)
     }
 
     /// Leases that must not run yet, because a list need not be a snapshot of one moment: it may show a child whose row
@@ -176,4 +213,13 @@ impl Table {
     pub(super) fn has_unconfirmed(&self) -> bool {
         !self.unconfirmed.is_empty()
     }
+}
+
+/// Versions only grow, so a row of a lower one was written before what was known of it.
+fn note_age(went_back: &mut BTreeSet<LeaseKey>, key: &LeaseKey, before: Option<Version>, now: Option<Version>) {
+    match now.cmp(&before) {
+        Ordering::Less => went_back.insert(key.clone()),
+        Ordering::Equal => false,
+        Ordering::Greater => went_back.remove(key),
+    };
 }

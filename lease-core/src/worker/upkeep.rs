@@ -32,7 +32,10 @@ impl Worker {
 
     pub(super) fn on_heartbeat(&mut self, answer: Result<Beat, StoreErrorKind>) {
         match answer {
-            Ok(Beat::Written { workers }) => self.on_beat_written(workers),
+            Ok(Beat::Written { workers, epoch_floor }) => {
+                self.epoch_floor = self.epoch_floor.max(epoch_floor);
+                self.on_beat_written(workers);
+            }
             Ok(Beat::Replaced { by }) if self.pulse.is_registered() => {
                 self.end(Ending::Replaced { worker: self.id(), by: by.incarnation });
             }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use lease_core::testing::block_on_ready;
-use lease_core::worker::{Command, Ending, Event, StopReason, Worker};
-use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StoreErrorKind};
+use lease_core::worker::{CheckpointError, Command, Ending, Event, StopReason, Worker};
+use lease_core::{Epoch, Expected, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StoreErrorKind};
 use stream_types::{Position, RecordPosition, Shard};
 
 /// What may go wrong with a worker's calls to the store.
@@ -34,9 +34,14 @@ pub(crate) struct Process {
     pub(crate) stops: Vec<StopReason>,
     pub(crate) warnings: usize,
     pub(crate) started_at: BTreeMap<LeaseKey, Position>,
+    /// The rows that were lent to its readers, or why not.
+    pub(crate) loans: BTreeMap<LeaseKey, Loan>,
     /// What the next list shows, instead of what is there.
     pub(crate) next_list: Option<Vec<Lease>>,
 }
+
+/// A row to be put by a transaction of the reader, and what must be there.
+pub(crate) type Loan = Result<(Expected, Lease), CheckpointError>;
 
 /// How often a process called the store.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +64,7 @@ impl Process {
             stops: Vec::new(),
             warnings: 0,
             started_at: BTreeMap::new(),
+            loans: BTreeMap::new(),
             next_list: None,
         }
     }
@@ -77,6 +83,10 @@ impl Process {
             | Command::DrainShard { .. }
             | Command::StopShard { .. }
             | Command::ReportCheckpoint { .. } => self.tell_reader(command, letters),
+            Command::LendRow { key, row, .. } => {
+                self.loans.insert(key, row);
+                None
+            }
             Command::Warn(_) => {
                 self.warnings += 1;
                 None

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use lease_core::testing::block_on_ready;
 use lease_core::worker::{Command, Ending, Event, StopReason, Worker, WorkerSettings};
-use lease_core::{Change, Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts};
+use lease_core::{Change, Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts, WorkerId};
 use stream_types::{Position, Shard, Timestamp};
 
 pub(crate) use super::process::Weather;
-use super::process::{Calls, Process};
+use super::process::{Calls, Loan, Process};
 use super::rows::{facts, name, shards};
 
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -154,6 +154,19 @@ impl World {
         self.deliver(&worker, Event::CheckpointAsked { key, epoch, position });
     }
 
+    /// The shard's reader wants to store a position itself.
+    pub(crate) fn ask_for_row(&mut self, shard: &str, position: Position) {
+        let (worker, key, epoch) = self.reader(shard);
+        self.deliver(&worker, Event::RowAsked { key, epoch, position });
+    }
+
+    /// The row that the worker has lent to its reader of the shard, or why not, if it has answered.
+    pub(crate) fn loan(&mut self, worker: &str, shard: &str) -> Option<Loan> {
+        let loans = &mut self.process(worker).loans;
+        let key = loans.keys().find(|key| key.shard.as_str() == shard)?.clone();
+        loans.remove(&key)
+    }
+
     fn reader(&self, shard: &str) -> (String, LeaseKey, Epoch) {
         let mut readers = self.processes.iter().flat_map(|(worker, process)| {
             process.readers.iter().map(move |(key, epoch)| (worker.clone(), key.clone(), *epoch))
@@ -172,12 +185,16 @@ impl World {
         let beat = block_on_ready(self.store.heartbeat(&witness)).expect("memory does not fail");
         let forgotten = block_on_ready(self.store.forget(&witness)).expect("memory does not fail");
         assert_eq!(forgotten, lease_core::Outcome::Applied);
-        let lease_core::Beat::Written { workers } = beat else { panic!("the witness registers") };
+        let lease_core::Beat::Written { workers, .. } = beat else { panic!("the witness registers") };
         workers.into_iter().map(|row| row.name.to_string()).filter(|name| name != "witness").collect()
     }
 
     pub(crate) fn tell(&mut self, worker: &str, event: Event) {
         self.deliver(worker, event);
+    }
+
+    pub(crate) fn id(&self, worker: &str) -> WorkerId {
+        self.processes[worker].worker.id()
     }
 
     pub(crate) fn leases(&self) -> Vec<Lease> {

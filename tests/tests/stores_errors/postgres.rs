@@ -1,10 +1,17 @@
-//! What goes wrong with Postgres is told clearly: the operation, what happened, what to do; never a secret.
+//! Errors of Postgres.
 
 use lease_core::testing::{lease, worker};
 use lease_core::{Expected, LeaseStore, Outcome, StoreError, StoreErrorKind};
 use lease_postgres::{PostgresStore, Schema};
 use sqlx::{AssertSqlSafe, Executor, PgPool};
-use tests::postgres::{fresh_schema, url};
+use tests::backends::fresh_schema;
+use tests::endpoints::required;
+
+use super::says;
+
+fn url() -> Option<String> {
+    required("LEASEHOLD_TEST_POSTGRES")
+}
 
 async fn connected(url: &str) -> PostgresStore {
     PostgresStore::connect(url, worker("application").name).await.expect("the server answers")
@@ -13,16 +20,6 @@ async fn connected(url: &str) -> PostgresStore {
 async fn execute(url: &str, sql: String) {
     let pool = PgPool::connect(url).await.expect("the server answers");
     pool.execute(AssertSqlSafe(sql)).await.expect("the statement is carried out");
-}
-
-#[track_caller]
-fn says(error: &StoreError, kind: StoreErrorKind, parts: &[&str]) {
-    let text = error.to_string();
-    assert_eq!(error.kind(), kind, "{text}");
-    for part in parts {
-        assert!(text.contains(part), "{part:?} is missing: {text}");
-    }
-    assert!(!format!("{text} {error:?}").contains("secret-word"), "a secret is shown: {text}");
 }
 
 async fn refused(url: &str) -> StoreError {
@@ -50,6 +47,16 @@ async fn a_wrong_password_and_a_missing_database() {
     says(&error, StoreErrorKind::Invalid, &["Postgres", "password authentication failed", "check the user"]);
     let error = refused(&format!("{}/no_such_database", url.rsplit_once('/').unwrap().0)).await;
     says(&error, StoreErrorKind::Invalid, &["no_such_database", "check the database's name"]);
+}
+
+#[tokio::test]
+async fn a_server_that_requires_tls() {
+    if url().is_none() {
+        return;
+    }
+    let server = test_servers::Postgres::start_with_tls().expect("it starts, as the other one did");
+    let error = refused(&format!("{}?sslmode=disable", server.url())).await;
+    says(&error, StoreErrorKind::Invalid, &["Postgres", "connection", "no encryption", "whether TLS is required"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,140 @@
+//! Creating the table.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification, ScalarAttributeType,
+    TableDescription, TableStatus, Tag,
+};
+use lease_core::{StoreError, StoreErrorKind, StoreOperation};
+use tokio::time::{Instant, sleep};
+
+use crate::codec::{APPLICATION, ROW};
+use crate::error::store_error;
+use crate::store::DynamodbStore;
+use crate::table::Table;
+
+/// What a new table is given. Billing is by request; an existing table is left as it is.
+#[derive(Debug, Clone, Default)]
+pub struct TableSettings {
+    /// Keep backups from which any moment of the last days can be restored. Costs by the size. Default: no.
+    pub point_in_time_recovery: bool,
+    /// Refuse to delete the table until this is turned off again. Default: no.
+    pub deletion_protection: bool,
+    /// Tags, such as for costs: name and value. Default: none.
+    pub tags: Vec<(String, String)>,
+}
+
+/// How long a new table may take to become usable, and how often it is looked at.
+const CREATION_DEADLINE: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_millis(250);
+
+const OPERATION: StoreOperation = StoreOperation::Prepare;
+
+impl DynamodbStore {
+    /// Creates the table if it is missing, and waits until it can be used. Workers that start together may all call it.
+    ///
+    /// # Errors
+    ///
+    /// DynamoDB cannot be reached, the credentials may not create tables, or there is a table of this name with another
+    /// key. Then nothing is changed.
+    pub async fn prepare(&self, settings: &TableSettings) -> Result<(), StoreError> {
+        if self.described(OPERATION).await?.is_none() {
+            self.create(settings).await?;
+        }
+        let begun = Instant::now();
+        let description = loop {
+            let description = self.described(OPERATION).await?;
+            match description {
+                Some(description) if description.table_status() == Some(&TableStatus::Active) => break description,
+                _ if begun.elapsed() > CREATION_DEADLINE => {
+                    let message = format!("table {} is not usable after {CREATION_DEADLINE:?}", self.table());
+                    return Err(refused(StoreErrorKind::Unavailable, OPERATION, &message));
+                }
+                _ => sleep(LOOK).await,
+            }
+        };
+        refuse_misfit(self.table(), OPERATION, &description)?;
+        if settings.point_in_time_recovery {
+            self.turn_on_recovery().await?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether the table is there, and what it looks like. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// DynamoDB cannot be reached, or there is no table of this name, or one with another key.
+    pub async fn verify(&self) -> Result<(), StoreError> {
+        let operation = StoreOperation::Connect;
+        match self.client().describe_table().table_name(self.table().name()).send().await {
+            Ok(answer) => match answer.table() {
+                Some(description) => refuse_misfit(self.table(), operation, description),
+                None => Err(refused(StoreErrorKind::Corrupt, operation, "the description of a table is empty")),
+            },
+            Err(error) => Err(store_error(self.table(), operation, error)),
+        }
+    }
+
+    async fn described(&self, operation: StoreOperation) -> Result<Option<TableDescription>, StoreError> {
+        let answer = self.client().describe_table().table_name(self.table().name()).send().await;
+        match answer {
+            Ok(answer) => Ok(answer.table),
+            Err(error) if error.as_service_error().is_some_and(DescribeTableError::is_resource_not_found_exception) => {
+                Ok(None)
+            }
+            Err(error) => Err(store_error(self.table(), operation, error)),
+        }
+    }
+
+    async fn create(&self, settings: &TableSettings) -> Result<(), StoreError> {
+        let mut create = self.client().create_table().table_name(self.table().name());
+        for (name, kind) in [(APPLICATION, KeyType::Hash), (ROW, KeyType::Range)] {
+            let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+            let key = KeySchemaElement::builder().attribute_name(name).key_type(kind);
+            create = create.attribute_definitions(attribute.build().map_err(incomplete)?);
+            create = create.key_schema(key.build().map_err(incomplete)?);
+        }
+        for (name, value) in &settings.tags {
+            create = create.tags(Tag::builder().key(name).value(value).build().map_err(incomplete)?);
+        }
+        let create = create.billing_mode(BillingMode::PayPerRequest);
+        match create.deletion_protection_enabled(settings.deletion_protection).send().await {
+            Ok(_created) => Ok(()),
+            // Another worker was faster.
+            Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
+                Ok(())
+            }
+            Err(error) => Err(store_error(self.table(), OPERATION, error)),
+        }
+    }
+
+    async fn turn_on_recovery(&self) -> Result<(), StoreError> {
+        let on = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true);
+        let update = self.client().update_continuous_backups().table_name(self.table().name());
+        let update = update.point_in_time_recovery_specification(on.build().map_err(incomplete)?);
+        update.send().await.map(|_| ()).map_err(|error| store_error(self.table(), OPERATION, error))
+    }
+}
+
+fn refuse_misfit(table: &Table, operation: StoreOperation, description: &TableDescription) -> Result<(), StoreError> {
+    match Table::misfit(description) {
+        None => Ok(()),
+        Some(misfit) => {
+            let message =
+                format!("table {table} is there, but it is not a table of leases: {misfit}; choose another name");
+            Err(refused(StoreErrorKind::Invalid, operation, &message))
+        }
+    }
+}
+
+fn refused(kind: StoreErrorKind, operation: StoreOperation, message: &str) -> StoreError {
+    StoreError::new(kind, operation, format!("DynamoDB: {message}"))
+}
+
+fn incomplete(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
+    refused(StoreErrorKind::Invalid, OPERATION, "the request is incomplete").caused_by(error)
+}
