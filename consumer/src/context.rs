@@ -82,17 +82,26 @@ impl ShardContext {
     /// Begins a checkpoint that your own transaction stores, together with your results: everything up to the record,
     /// itself included, is done once it is committed.
     ///
+    /// Nothing comes back where all of that is stored already, by an earlier try of yours: then there is nothing to do.
+    /// A batch that comes again must be cut at the same records as before, or a part of it would be done twice.
+    ///
     /// # Errors
     ///
-    /// Those of [`ShardContext::checkpoint`].
-    pub async fn begin_checkpoint(&self, record: &Record) -> Result<OpenCheckpoint, CheckpointError> {
+    /// The lease is lost.
+    pub async fn begin_checkpoint(&self, record: &Record) -> Result<Option<OpenCheckpoint>, CheckpointError> {
         self.begin_checkpoint_at(Position::After(record.position())).await
     }
 
-    pub(crate) async fn begin_checkpoint_at(&self, position: Position) -> Result<OpenCheckpoint, CheckpointError> {
+    pub(crate) async fn begin_checkpoint_at(
+        &self,
+        position: Position,
+    ) -> Result<Option<OpenCheckpoint>, CheckpointError> {
         let (reply, answer) = oneshot::channel();
         self.send(position, Reply::Lent(reply)).await?;
-        answer.await.unwrap_or(Err(CheckpointError::LeaseLost))
+        match answer.await.unwrap_or(Err(CheckpointError::LeaseLost)) {
+            Err(CheckpointError::Backwards { .. }) => Ok(None),
+            answer => answer.map(Some),
+        }
     }
 
     pub(crate) async fn checkpoint_at(&self, position: Position) -> Result<(), CheckpointError> {
@@ -157,10 +166,13 @@ impl ShardBatch {
     /// Begins a checkpoint that your own transaction stores, together with your results: the whole batch is done once it
     /// is committed.
     ///
+    /// Nothing comes back where the batch is stored as done already, by an earlier try of yours: then there is nothing to
+    /// do.
+    ///
     /// # Errors
     ///
-    /// Those of [`ShardContext::checkpoint`].
-    pub async fn begin_checkpoint(&self) -> Result<OpenCheckpoint, CheckpointError> {
+    /// The lease is lost.
+    pub async fn begin_checkpoint(&self) -> Result<Option<OpenCheckpoint>, CheckpointError> {
         // A processor only ever sees batches with records.
         let position = self.end_position().ok_or(CheckpointError::LeaseLost)?;
         self.context.begin_checkpoint_at(position).await

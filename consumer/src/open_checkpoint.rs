@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 /// use consumer::ShardBatch;
 ///
 /// async fn process(batch: ShardBatch) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-///     let checkpoint = batch.begin_checkpoint().await?;
+///     let Some(checkpoint) = batch.begin_checkpoint().await? else { return Ok(()) };
 ///     let mut transaction = begin_transaction().await?;
 ///     transaction.insert(batch.records()).await?;
 ///     // Postgres: store.put_in(&mut transaction, …); DynamoDB: store.transaction_item(…); Redis: store.put_with(…)

@@ -95,6 +95,12 @@ impl StoreError {
         Self { source: Some(source.into()), ..self }
     }
 
+    /// The same error of another kind, for who knows more about it.
+    #[must_use]
+    pub fn with_kind(self, kind: StoreErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
     /// What the caller can do about it.
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {

@@ -138,6 +138,29 @@ fn a_hand_over_does_not_carry_the_position_of_a_loan_that_was_given_up() {
     assert_ne!(world.started_at("b", SHARD), far);
 }
 
+/// A transaction that is repeated must not be done twice.
+#[test]
+fn no_row_is_lent_for_a_position_that_is_stored() {
+    let mut world = World::level(1, &["a"]);
+    let loan = borrowed(&mut world, record(1));
+    let outcome = commit(&world, &loan);
+    answer(&mut world, Ok(outcome));
+    world.ask_for_row(SHARD, record(1));
+    assert!(matches!(world.loan("a", SHARD), Some(Err(CheckpointError::Backwards { .. }))));
+}
+
+/// Not even when its reply was lost and a list has shown the row since.
+#[test]
+fn no_row_is_lent_for_a_position_that_a_list_shows() {
+    let mut world = World::level(1, &["a"]);
+    let loan = borrowed(&mut world, record(1));
+    assert_eq!(commit(&world, &loan), Outcome::Applied);
+    answer(&mut world, Err(StoreErrorKind::Ambiguous));
+    world.run_for(HEARTBEAT * 2);
+    world.ask_for_row(SHARD, record(1));
+    assert!(matches!(world.loan("a", SHARD), Some(Err(CheckpointError::Backwards { .. }))));
+}
+
 #[test]
 fn no_row_is_lent_for_a_lease_that_is_lost_or_a_position_that_goes_back() {
     let mut world = World::level(1, &["a"]);

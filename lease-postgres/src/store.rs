@@ -83,6 +83,41 @@ impl PostgresStore {
         Self { application, ..self.clone() }
     }
 
+    /// Writes `next` if the row is as expected, **in your transaction**: your results and the checkpoint are stored
+    /// together when it is committed, or neither is. On [`Outcome::Conflict`], roll it back.
+    ///
+    /// The row is locked until the transaction ends. Whoever wants to take the lease meanwhile waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`LeaseStore::put`]. The transaction cannot be committed then.
+    pub async fn put_in(
+        &self,
+        connection: &mut PgConnection,
+        expected: Expected,
+        next: &Lease,
+    ) -> Result<Outcome<Lease>, StoreError> {
+        StoreError::check_version(expected, next)?;
+        let operation = StoreOperation::Put;
+        let text = match expected {
+            Expected::Absent => &self.statements.insert,
+            Expected::Version(_) => &self.statements.update,
+        };
+        let statement = row::bind_lease(self.lease_statement(text, &next.key), next)?;
+        let statement = statement.bind(self.channel_if(next.last_change != Change::Checkpointed));
+        let statement = match expected {
+            Expected::Absent => statement,
+            Expected::Version(version) => statement.bind(column_number(version.0, operation)?),
+        };
+        let failed = |error| store_error(operation, error);
+        if statement.fetch_optional(&mut *connection).await.map_err(failed)?.is_some() {
+            return Ok(Outcome::Applied);
+        }
+        let there = self.lease_statement(&self.statements.get, &next.key).fetch_optional(connection).await;
+        let there = there.map_err(failed)?;
+        Ok(Outcome::Conflict { current: there.map(|row| row::lease(&row, operation)).transpose()? })
+    }
+
     pub(crate) const fn pool(&self) -> &PgPool {
         &self.pool
     }
@@ -148,21 +183,9 @@ impl LeaseStore for PostgresStore {
     }
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
-        StoreError::check_version(expected, next)?;
-        let text = match expected {
-            Expected::Absent => &self.statements.insert,
-            Expected::Version(_) => &self.statements.update,
-        };
-        let statement = row::bind_lease(self.lease_statement(text, &next.key), next)?;
-        let statement = statement.bind(self.channel_if(next.last_change != Change::Checkpointed));
-        let statement = match expected {
-            Expected::Absent => statement,
-            Expected::Version(version) => statement.bind(column_number(version.0, StoreOperation::Put)?),
-        };
-        if self.wrote(statement, StoreOperation::Put).await? {
-            return Ok(Outcome::Applied);
-        }
-        Ok(Outcome::Conflict { current: self.stored(&next.key, StoreOperation::Put).await? })
+        let connection = self.pool.acquire().await;
+        let mut connection = connection.map_err(|error| not_connected(StoreOperation::Put, error))?;
+        self.put_in(&mut connection, expected, next).await
     }
 
     async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
@@ -205,6 +228,15 @@ impl LeaseStore for PostgresStore {
     fn hints(&self) -> Option<Box<dyn Hints>> {
         let hints = || PostgresHints::new(self.pool.clone(), self.channel());
         self.has_hints.then(|| Box::new(hints()) as Box<dyn Hints>)
+    }
+}
+
+/// Nothing was sent yet, whatever went wrong.
+fn not_connected(operation: StoreOperation, error: sqlx::Error) -> StoreError {
+    let error = store_error(operation, error);
+    match error.kind() {
+        StoreErrorKind::Ambiguous => error.with_kind(StoreErrorKind::Unavailable),
+        _ => error,
     }
 }
 

@@ -51,7 +51,8 @@ pub enum Event {
         position: Position,
     },
     /// The reader of a shard wants to store a position itself, in a transaction of its own. Answered by one
-    /// [`Command::LendRow`](super::Command::LendRow), unless the shard is stopped before.
+    /// [`Command::LendRow`](super::Command::LendRow), unless the shard is stopped before. A position that is stored already
+    /// is refused: the reader would do once more what was done.
     RowAsked {
         /// Which shard.
         key: LeaseKey,

@@ -2,21 +2,23 @@
 
 use stream_types::Position;
 
-use super::{Command, Worker};
+use super::{CheckpointError, Command, Worker};
 use crate::{Epoch, LeaseKey};
 
 impl Worker {
     /// The reader of a shard wants to write its next checkpoint itself, together with its results.
     pub(super) fn on_row_asked(&mut self, key: &LeaseKey, epoch: Epoch, position: Position) {
-        match self.may_checkpoint(key, epoch, &position) {
+        // What is stored already must not be done once more, though a plain checkpoint might be stored again.
+        let is_stored = self.table.newest_position(key) == Some(&position);
+        let refusal = match self.may_checkpoint(key, epoch, &position) {
+            Ok(_) if is_stored => CheckpointError::Backwards { stored: position.clone(), asked: position },
             Ok(holding) => {
                 holding.row_wanted = Some(position);
-                self.lend(key);
+                return self.lend(key);
             }
-            Err(refusal) => {
-                self.commands.push(Command::LendRow { key: key.clone(), epoch, row: Err(refusal) });
-            }
-        }
+            Err(refusal) => refusal,
+        };
+        self.commands.push(Command::LendRow { key: key.clone(), epoch, row: Err(refusal) });
     }
 
     /// Lends the row that is asked for, unless a write is under way; then it follows that one.
