@@ -1,5 +1,6 @@
-//! A fleet of real processes that share their leases through a database: one is killed, one is asked to leave.
-#![cfg(feature = "postgres")]
+//! A fleet of real processes that share their leases through a database: one joins, one is killed, one is asked to leave,
+//! and the database itself goes away for longer than a lease lasts.
+#![cfg(all(feature = "dynamodb", feature = "postgres", feature = "redis"))]
 
 mod common;
 
@@ -15,11 +16,93 @@ use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use serde_json::Value;
+use tests::backends::DynamodbServer;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Which processes printed a record, by its payload.
-type Printed = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
+const LEASE_DURATION: Duration = Duration::from_secs(3);
+
+/// How long the database is away.
+const OUTAGE: Duration = Duration::from_secs(20);
+
+/// Who printed what.
+type Printed = Arc<Mutex<Lines>>;
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// Which processes printed a record, by its payload.
+    printers: BTreeMap<String, Vec<String>>,
+    /// The sequence number of the newest record of a shard that a process has printed, and how many came out of order.
+    newest: BTreeMap<(String, String), String>,
+    out_of_order: usize,
+}
+
+impl Lines {
+    fn note(&mut self, worker: &str, record: &Value) {
+        let text = |member: &str| record[member].as_str().expect("text").to_owned();
+        let printers = self.printers.entry(text("data")).or_default();
+        let is_repeated = printers.iter().any(|printer| printer == worker);
+        printers.push(worker.to_owned());
+        let newest = self.newest.entry((worker.to_owned(), text("shard"))).or_default();
+        let number = text("sequence_number");
+        // A process may go back to its last checkpoint, but what it prints for the first time comes in order.
+        if is_repeated {
+            return;
+        }
+        let (before, now) = ((newest.len(), newest.as_str()), (number.len(), number.as_str()));
+        self.out_of_order += usize::from(now <= before);
+        *newest = number;
+    }
+}
+
+/// A database that can be stopped and started again.
+trait Database {
+    fn leases(&self) -> String;
+    fn stop(&mut self);
+    fn restart(&mut self);
+}
+
+impl Database for test_servers::Postgres {
+    fn leases(&self) -> String {
+        self.url()
+    }
+
+    fn stop(&mut self) {
+        Self::stop(self);
+    }
+
+    fn restart(&mut self) {
+        Self::restart(self).expect("it starts again");
+    }
+}
+
+impl Database for test_servers::Redis {
+    fn leases(&self) -> String {
+        self.url()
+    }
+
+    fn stop(&mut self) {
+        Self::stop(self);
+    }
+
+    fn restart(&mut self) {
+        Self::restart(self).expect("it starts again");
+    }
+}
+
+impl Database for DynamodbServer {
+    fn leases(&self) -> String {
+        format!("dynamodb://leases?endpoint={}&create=true", self.url())
+    }
+
+    fn stop(&mut self) {
+        Self::stop(self);
+    }
+
+    fn restart(&mut self) {
+        Self::restart(self);
+    }
+}
 
 /// One `leasehold consume`, whose lines are noted as they come. Killed when dropped.
 struct Process {
@@ -54,7 +137,7 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
         command.args(["consume", "--stream", "orders", "--endpoint-url", &self.server.url, "--worker", worker]);
         command.args(["--leases", &self.leases, "--application", &self.application]);
-        command.args(["--lease-duration", "3s", "--heartbeat-interval", "300ms"]);
+        command.args(["--lease-duration", &format!("{LEASE_DURATION:?}"), "--heartbeat-interval", "300ms"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the command runs");
         let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
         let (printed, worker) = (Arc::clone(&self.printed), worker.to_owned());
@@ -62,8 +145,7 @@ impl World {
             for line in lines.map_while(Result::ok) {
                 // The last line of a process that was killed may be cut.
                 let Ok(record) = serde_json::from_str::<Value>(&line) else { continue };
-                let payload = record["data"].as_str().expect("a payload").to_owned();
-                printed.lock().expect("no thread panics").entry(payload).or_default().push(worker.clone());
+                printed.lock().expect("no thread panics").note(&worker, &record);
             }
         });
         Process { child, noting: Some(noting) }
@@ -80,10 +162,15 @@ impl World {
         self.produced += count;
     }
 
+    /// How many records have been printed.
+    fn printed(&self) -> usize {
+        self.printed.lock().expect("no thread panics").printers.len()
+    }
+
     async fn wait_until_printed(&self) {
         let begun = Instant::now();
         loop {
-            let printed = self.printed.lock().expect("no thread panics").len();
+            let printed = self.printed();
             if printed == self.produced {
                 return;
             }
@@ -110,15 +197,17 @@ impl Drop for Process {
     }
 }
 
-#[tokio::test]
-async fn three_processes_share_a_stream_through_postgres_and_outlive_a_kill_and_a_leave() {
-    let Ok(leases) = std::env::var("LEASEHOLD_TEST_POSTGRES") else {
-        assert!(std::env::var_os("CI").is_none(), "LEASEHOLD_TEST_POSTGRES is not set");
-        println!("SKIPPED: LEASEHOLD_TEST_POSTGRES is not set: run the tests by cargo xtask test");
-        return;
-    };
-    let mut world = World::new(leases);
+/// Where the shared server was had, a private one can be.
+fn can_have(variable: &str) -> bool {
+    tests::endpoints::required(variable).is_some()
+}
+
+async fn three_processes_outlive_everything(mut database: impl Database) {
+    let mut world = World::new(database.leases());
     let (victim, leaver, last) = (world.start("victim"), world.start("leaver"), world.start("last"));
+    world.put(400).await;
+    world.wait_until_printed().await;
+    let joiner = world.start("joiner");
     world.put(400).await;
     world.wait_until_printed().await;
     drop(victim);
@@ -127,14 +216,49 @@ async fn three_processes_share_a_stream_through_postgres_and_outlive_a_kill_and_
     leaver.ask_to_leave();
     world.put(400).await;
     world.wait_until_printed().await;
-    last.ask_to_leave();
+    {
+        let lines = world.printed.lock().expect("no thread panics");
+        for worker in ["victim", "leaver", "last", "joiner"] {
+            assert!(lines.printers.values().flatten().any(|printer| printer == worker), "{worker} had a share");
+        }
+        for (payload, printers) in lines.printers.iter().filter(|(_, printers)| printers.len() > 1) {
+            assert_eq!(printers[0], "victim", "{payload} was repeated without a crash: {printers:?}");
+        }
+    }
 
-    let printed = world.printed.lock().expect("no thread panics");
-    let workers: Vec<&String> = printed.values().flatten().collect();
-    for worker in ["victim", "leaver", "last"] {
-        assert!(workers.iter().any(|printer| *printer == worker), "{worker} had a share");
+    database.stop();
+    let stopped = Instant::now();
+    // Not a wait for anything: by then every worker must have stopped by itself, because others may take its leases.
+    tokio::time::sleep(LEASE_DURATION).await;
+    let before = world.printed();
+    world.put(400).await;
+    tokio::time::sleep(OUTAGE.saturating_sub(stopped.elapsed())).await;
+    assert_eq!(world.printed(), before, "records were delivered without a lease");
+    database.restart();
+    world.wait_until_printed().await;
+    world.put(400).await;
+    world.wait_until_printed().await;
+    last.ask_to_leave();
+    joiner.ask_to_leave();
+    assert_eq!(world.printed.lock().expect("no thread panics").out_of_order, 0);
+}
+
+#[tokio::test]
+async fn three_processes_on_postgres_outlive_a_kill_a_leave_and_an_outage() {
+    if can_have("LEASEHOLD_TEST_POSTGRES") {
+        three_processes_outlive_everything(test_servers::Postgres::start().expect("it starts")).await;
     }
-    for (payload, printers) in printed.iter().filter(|(_, printers)| printers.len() > 1) {
-        assert_eq!(printers[0], "victim", "{payload} was repeated without a crash: {printers:?}");
+}
+
+#[tokio::test]
+async fn three_processes_on_redis_outlive_a_kill_a_leave_and_an_outage() {
+    if can_have("LEASEHOLD_TEST_REDIS") {
+        let redis = test_servers::Redis::start(&["--appendonly", "yes"]).expect("it starts");
+        three_processes_outlive_everything(redis).await;
     }
+}
+
+#[tokio::test]
+async fn three_processes_on_dynamodb_outlive_a_kill_a_leave_and_an_outage() {
+    three_processes_outlive_everything(DynamodbServer::new()).await;
 }
