@@ -25,6 +25,10 @@ pub enum Fault {
     CheckThenCreateRaces,
     RepeatedWriteIsApplied,
     ListIsTruncated,
+    ListIsOnePage,
+    KeysAreFolded,
+    WorkerNamesAreTrimmed,
+    ApplicationNamesAreCut,
     ListIsOrderedAsText,
     DeleteIgnoresVersion,
     HeartbeatOmitsOwnRow,
@@ -63,8 +67,14 @@ impl FaultyFactory {
 #[async_trait]
 impl StoreFactory for FaultyFactory {
     async fn open(&self, application: Name) -> Arc<dyn LeaseStore> {
-        let mixed = self.fault == Fault::ApplicationsAreMixed;
-        let honest = if mixed { self.table.clone() } else { self.table.for_application(application) };
+        let honest = match self.fault {
+            Fault::ApplicationsAreMixed => self.table.clone(),
+            Fault::ApplicationNamesAreCut => {
+                let cut = application.as_str().split(['/', ':']).next().unwrap_or_default();
+                self.table.for_application(Name::new(cut).unwrap_or(application.clone()))
+            }
+            _ => self.table.for_application(application),
+        };
         Arc::new(FaultyStore { honest, fault: self.fault, first_list: Mutex::default(), forgotten: Mutex::default() })
     }
 
@@ -120,6 +130,7 @@ impl LeaseStore for FaultyStore {
                 leases = first.get_or_insert(leases).clone();
             }
             Fault::ListIsTruncated => leases.truncate(100),
+            Fault::ListIsOnePage => leases.truncate(600),
             Fault::ListIsOrderedAsText => leases.sort_by_key(|lease| lease.key.to_string()),
             _ => {}
         }
@@ -127,10 +138,16 @@ impl LeaseStore for FaultyStore {
     }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, StoreError> {
+        if self.has(Fault::KeysAreFolded) {
+            return self.honest.get(&folded(key)).await;
+        }
         self.honest.get(key).await
     }
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        if self.has(Fault::KeysAreFolded) {
+            return self.honest.put(expected, &Lease { key: folded(&next.key), ..next.clone() }).await;
+        }
         let there = self.honest.get(&next.key).await?;
         let follows = next.version == expected.next_version();
         match (self.fault, expected) {
@@ -169,6 +186,10 @@ impl LeaseStore for FaultyStore {
     }
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {
+        if self.has(Fault::WorkerNamesAreTrimmed) {
+            let name = Name::new(me.name.as_str().trim()).expect("no check uses blank names");
+            return self.honest.heartbeat(&WorkerRow { name, ..me.clone() }).await;
+        }
         let was_forgotten = self.forgotten.lock().expect("no test panics with the lock").contains(&me.name);
         let mut beat = self.honest.heartbeat(me).await?;
         match (self.fault, &mut beat) {
@@ -206,4 +227,9 @@ impl LeaseStore for FaultyStore {
     fn hints(&self) -> Option<Box<dyn Hints>> {
         None
     }
+}
+
+/// A key as a database sees it that takes capitals for the same letters.
+fn folded(key: &LeaseKey) -> LeaseKey {
+    key.to_string().to_lowercase().parse().expect("a key in small letters is a key")
 }

@@ -73,6 +73,10 @@ planted! {
     CheckThenWriteRaces fails c06_of_racing_writers_exactly_one_wins, as racing_writers_are_caught;
     RepeatedWriteIsApplied fails c07_a_write_sent_again_conflicts_with_itself, as a_write_applied_twice_is_caught;
     ListIsTruncated fails c08_a_list_is_complete_and_ascending, as a_list_of_one_page_is_caught;
+    ListIsOnePage fails c08_a_list_of_more_than_a_megabyte_is_complete, as a_list_without_its_second_page_is_caught;
+    KeysAreFolded fails c05_keys_may_have_any_character, as keys_without_capitals_are_caught;
+    WorkerNamesAreTrimmed fails c10_workers_may_have_any_name, as trimmed_names_are_caught;
+    ApplicationNamesAreCut fails c13_applications_of_similar_names_do_not_either, as applications_cut_short_are_caught;
     ListIsOrderedAsText fails c08_a_list_is_complete_and_ascending, as a_list_in_another_order_is_caught;
     DeleteIgnoresVersion fails c09_delete_removes_only_the_expected_version, as an_unconditional_delete_is_caught;
     HeartbeatOmitsOwnRow fails c10_a_heartbeat_writes_one_row_and_returns_all, as a_missing_own_row_is_caught;

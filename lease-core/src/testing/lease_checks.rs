@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stream_types::Position;
 
-use super::rows::{lease, name, record_position, worker};
+use super::rows::{lease, name, record_position, shard_id, worker};
 use super::{StoreFactory, join_all, open};
 use crate::{Change, Expected, Lease, LeaseStore, Outcome, StoreErrorKind, Version};
 
@@ -150,6 +150,39 @@ pub async fn c05_an_applied_row_is_read_back_field_by_field(factory: &dyn StoreF
     }
 }
 
+/// Contract 5, for all that a name may be. Text that a person takes for the same is not the same.
+///
+/// # Panics
+///
+/// The store does not keep it.
+pub async fn c05_keys_may_have_any_character(factory: &dyn StoreFactory) {
+    let store = open(factory).await;
+    let longest = "x".repeat(stream_types::Name::MAX_BYTES);
+    let shards = [
+        "a", "A", "a ", " a", "a'b", "a\"b", "a\\b", "a%b", "a_b", "a*b?[c]", "{a}", "a}b{", "$1", ":a #b", "a;--",
+        "\u{e4}", "a\u{308}", "漢字", "🦀", &longest,
+    ];
+    let mut rows: Vec<Lease> = shards.iter().map(|shard| lease(shard)).collect();
+    rows.extend(["a", "a/b", "/", "//", "lease/a", &longest].map(|stream| {
+        let mut row = lease("a");
+        row.key.stream = name(stream);
+        row.owner = Some(worker(stream));
+        row
+    }));
+    for row in &rows {
+        create(&store, row).await;
+    }
+    for row in &rows {
+        assert_eq!(stored(&store, row).await.as_ref(), Some(row));
+    }
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    assert_eq!(store.list().await.expect("list"), rows);
+    for row in &rows {
+        assert_eq!(store.delete(&row.key, row.version).await.expect("delete"), Outcome::Applied, "{}", row.key);
+    }
+    assert_eq!(store.list().await.expect("list"), []);
+}
+
 /// Contract 6, with nothing there.
 ///
 /// # Panics
@@ -227,6 +260,34 @@ pub async fn c08_a_list_is_complete_and_ascending(factory: &dyn StoreFactory) {
     assert!(outcomes.into_iter().all(|outcome| outcome.expect("put") == Outcome::Applied));
     rows.sort_by(|a, b| a.key.cmp(&b.key));
     assert_eq!(store.list().await.expect("list"), rows);
+}
+
+/// Contract 8, beyond what stores return at once: `DynamoDB` cuts a query at 1 MB.
+///
+/// # Panics
+///
+/// The store does not keep it.
+pub async fn c08_a_list_of_more_than_a_megabyte_is_complete(factory: &dyn StoreFactory) {
+    /// How many rows of about 1.7 KB.
+    const ROWS: usize = 1_000;
+    /// How many are written at a time.
+    const AT_ONCE: usize = 50;
+    let store = open(factory).await;
+    let long = |text: &str| format!("{text}-{}", "x".repeat(200));
+    let rows: Vec<Lease> = (0..ROWS)
+        .map(|number| {
+            let row = lease(&long(&format!("{number:04}")));
+            let parents = vec![shard_id(&long("parent-1")), shard_id(&long("parent-2"))];
+            Lease { owner: Some(worker(&long("owner"))), updated_by: worker(&long("writer")), parents, ..row }
+        })
+        .collect();
+    for rows in rows.chunks(AT_ONCE) {
+        let outcomes = join_all(rows.iter().map(|row| store.put(Expected::Absent, row)).collect()).await;
+        assert!(outcomes.into_iter().all(|outcome| outcome.expect("put") == Outcome::Applied));
+    }
+    let listed = store.list().await.expect("list");
+    assert_eq!(listed.len(), rows.len());
+    assert!(listed == rows, "a row of a long list differs from what was written");
 }
 
 /// Contract 9.

@@ -79,17 +79,21 @@ macro_rules! lease_store_conformance {
             c03_a_lost_write_brings_the_row_that_is_there
             c04_a_version_that_does_not_follow_is_invalid
             c05_an_applied_row_is_read_back_field_by_field
+            c05_keys_may_have_any_character
             c06_of_racing_creators_exactly_one_wins
             c06_of_racing_writers_exactly_one_wins
             c07_a_write_sent_again_conflicts_with_itself
             c08_a_list_is_complete_and_ascending
+            c08_a_list_of_more_than_a_megabyte_is_complete
             c09_delete_removes_only_the_expected_version
             c10_a_heartbeat_writes_one_row_and_returns_all
+            c10_workers_may_have_any_name
             c11_an_incarnation_replaces_only_its_own_rows
             c11_registration_replaces_a_lower_incarnation
             c11_a_forgotten_worker_can_write_its_row_again
             c12_forget_removes_only_the_row_it_was_shown
             c13_applications_do_not_see_each_other
+            c13_applications_of_similar_names_do_not_either
             c14_nothing_expires
         );
     };

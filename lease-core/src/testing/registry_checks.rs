@@ -47,6 +47,26 @@ pub async fn c10_a_heartbeat_writes_one_row_and_returns_all(factory: &dyn StoreF
     assert_eq!(beat(&of_another, &next(&one)).await, [next(&one), bare]);
 }
 
+/// Contract 10, for all that a name may be.
+///
+/// # Panics
+///
+/// The store does not keep it.
+pub async fn c10_workers_may_have_any_name(factory: &dyn StoreFactory) {
+    let store = open(factory).await;
+    let names =
+        ["a", "A", " a", "a/b", "worker/a", "a'b", "a\"b", "a%", "{a}", "a 1 2", "1 1 1", "\u{e4}", "a\u{308}", "🦀"];
+    let mut rows: Vec<WorkerRow> = names.iter().map(|name| worker_row(name)).collect();
+    for row in &rows {
+        beat(&store, row).await;
+    }
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    assert_eq!(beat(&store, &rows[0]).await, rows);
+    for row in &rows {
+        assert_eq!(store.forget(row).await.expect("forget"), Outcome::Applied, "{}", row.name);
+    }
+}
+
 /// Contract 11: heartbeats of one incarnation, and of one that was replaced.
 ///
 /// # Panics
@@ -152,6 +172,29 @@ pub async fn c13_applications_do_not_see_each_other(factory: &dyn StoreFactory) 
     assert_eq!(outcome, Outcome::Applied);
     assert_eq!(one.list().await.expect("list"), [row]);
     assert_eq!(beat(&one, &next(&worker)).await, [next(&worker)]);
+}
+
+/// Contract 13, for names of which one begins like another, or has in it what a store may part names by.
+///
+/// # Panics
+///
+/// The store does not keep it.
+pub async fn c13_applications_of_similar_names_do_not_either(factory: &dyn StoreFactory) {
+    let names = [
+        "a", "A", "a/", "a/b", "a:leases", "a:", "{a}", "a}", "{a", "%7Ba", "a'", "a ", "lease/", "a\u{308}", "\u{e4}",
+    ];
+    for (number, application) in names.iter().enumerate() {
+        let store = factory.open(name(application)).await;
+        assert_eq!(store.list().await.expect("list"), [], "{application:?} sees the leases of another");
+        let row = lease(&format!("shard-{number}"));
+        assert_eq!(store.put(Expected::Absent, &row).await.expect("put"), Outcome::Applied);
+        let worker = worker_row(&format!("worker-{number}"));
+        assert_eq!(beat(&store, &worker).await, [worker], "{application:?} sees the workers of another");
+    }
+    for (number, application) in names.iter().enumerate() {
+        let listed = factory.open(name(application)).await.list().await.expect("list");
+        assert_eq!(listed, [lease(&format!("shard-{number}"))], "{application:?}");
+    }
 }
 
 /// Contract 14, as far as a check can show it: rows whose times lie in the distant past are still there.
