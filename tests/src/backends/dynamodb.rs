@@ -123,6 +123,12 @@ impl Dynamodb {
         Self { url, table: format!("leases-{:016x}", fastrand::u64(..)), opened: OnceCell::new() }
     }
 
+    /// The same place by another way to the server.
+    #[must_use]
+    pub fn behind(&self, url: String) -> Self {
+        Self { url, table: self.table.clone(), opened: OnceCell::new() }
+    }
+
     /// A client of the endpoint, which takes any signature.
     #[must_use]
     pub fn client(&self) -> Client {

@@ -29,6 +29,12 @@ impl Redis {
         Self { url, prefix: format!("{:016x}", fastrand::u64(..)), opened: OnceCell::new() }
     }
 
+    /// The same place by another way to the server.
+    #[must_use]
+    pub fn behind(&self, url: String) -> Self {
+        Self { url, prefix: self.prefix.clone(), opened: OnceCell::new() }
+    }
+
     /// The store, with these settings.
     ///
     /// # Panics
