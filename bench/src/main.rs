@@ -1,9 +1,12 @@
-//! Measurements: `cargo xtask bench plan|endpoint|rest|all`.
+//! Measurements: `cargo xtask bench plan|endpoint|rest|stores|all`.
 
 mod endpoint;
+mod fleet;
 mod metered_store;
+mod moves;
 mod plan;
 mod rest;
+mod stores;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -14,8 +17,9 @@ fn main() -> ExitCode {
         "plan" => plan::run(),
         "endpoint" => endpoint::run(),
         "rest" => rest::run(),
+        "stores" => stores::run(),
         "all" => all(),
-        other => Err(format!("{other:?} is no measurement: say plan, endpoint, rest, or all").into()),
+        other => Err(format!("{other:?} is no measurement: say plan, endpoint, rest, stores, or all").into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,5 +35,7 @@ fn all() -> Result<(), Box<dyn Error>> {
     println!();
     endpoint::run()?;
     println!();
-    rest::run()
+    rest::run()?;
+    println!();
+    stores::run()
 }

@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use lease_core::{Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, Version, WorkerRow};
 
+use crate::moves::Moves;
+
 /// Counts what goes to the store behind it.
 #[derive(Debug)]
 pub(crate) struct MeteredStore {
     pub(crate) inner: Arc<dyn LeaseStore>,
     pub(crate) calls: Arc<Calls>,
+    pub(crate) moves: Arc<Moves>,
 }
 
 /// How often each verb was called.
@@ -47,7 +50,12 @@ impl LeaseStore for MeteredStore {
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
         count(&self.calls.others);
-        self.inner.put(expected, next).await
+        self.moves.sent(next);
+        let outcome = self.inner.put(expected, next).await?;
+        if outcome == Outcome::Applied {
+            self.moves.applied(next);
+        }
+        Ok(outcome)
     }
 
     async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
