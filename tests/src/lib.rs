@@ -8,7 +8,10 @@ pub mod endpoints;
 pub mod faulty_store;
 pub mod fleet;
 
-/// The example of the README compiles.
+/// The examples of the READMEs compile.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-pub struct Readme;
+#[doc = include_str!("../../lease-dynamodb/README.md")]
+#[doc = include_str!("../../lease-postgres/README.md")]
+#[doc = include_str!("../../lease-redis/README.md")]
+pub struct Readmes;
