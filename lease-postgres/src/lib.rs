@@ -28,6 +28,7 @@ mod hints;
 mod prepare;
 mod row;
 mod schema;
+mod session;
 mod statements;
 mod store;
 

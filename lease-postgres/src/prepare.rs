@@ -1,7 +1,9 @@
 //! Creating the tables.
 
 use lease_core::{StoreError, StoreErrorKind, StoreOperation};
-use sqlx::{AssertSqlSafe, Postgres, Row, Transaction};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Postgres, Row, SqlSafeStr, Transaction};
 
 use crate::error::store_error;
 use crate::schema::Schema;
@@ -29,7 +31,7 @@ impl PostgresStore {
     async fn try_prepare(&self) -> Result<(), PrepareError> {
         let schema = self.schema();
         let mut transaction = self.pool().begin().await?;
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
+        query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
         let marks = marks(&mut transaction, schema).await?;
         if let Some((table, mark)) = marks.iter().find(|(_, mark)| mark.as_deref() != Some(Schema::MARK)) {
             let found = mark.as_deref().unwrap_or("no mark");
@@ -43,17 +45,22 @@ impl PostgresStore {
             return Ok(());
         }
         // Asked for first, because creating a schema that is there needs a right that the role may lack.
-        let exists = sqlx::query("SELECT 1 FROM pg_namespace WHERE nspname = $1").bind(schema.name());
+        let exists = query("SELECT 1 FROM pg_namespace WHERE nspname = $1").bind(schema.name());
         if exists.fetch_optional(&mut *transaction).await?.is_none() {
             let create = AssertSqlSafe(format!("CREATE SCHEMA {}", schema.quoted()));
-            sqlx::query(create).execute(&mut *transaction).await?;
+            query(create).execute(&mut *transaction).await?;
         }
         for statement in schema.table_statements() {
-            sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
+            query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
+}
+
+/// A statement that is not kept on its connection, which a proxy may give to somebody else afterwards.
+fn query(text: impl SqlSafeStr) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(text).persistent(false)
 }
 
 const TABLES: [&str; 2] = ["leases", "workers"];
@@ -63,7 +70,7 @@ async fn marks(
     transaction: &mut Transaction<'static, Postgres>,
     schema: &Schema,
 ) -> Result<Vec<(String, Option<String>)>, sqlx::Error> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT relname::text AS name, obj_description(pg_class.oid, 'pg_class') AS mark FROM pg_class \
          JOIN pg_namespace ON pg_namespace.oid = relnamespace \
          WHERE nspname = $1 AND relname = ANY($2) AND relkind IN ('r', 'p', 'v', 'm', 'f')",

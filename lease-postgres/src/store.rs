@@ -10,7 +10,7 @@ use lease_core::{
     Beat, Change, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind,
     StoreOperation, Version, WorkerRow,
 };
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use stream_types::Name;
 
@@ -18,6 +18,7 @@ use crate::error::store_error;
 use crate::hints::PostgresHints;
 use crate::row::{self, Statement, column_number};
 use crate::schema::Schema;
+use crate::session::Session;
 use crate::statements::Statements;
 
 /// The leases and workers of one application, in two Postgres tables. Clones share their connections.
@@ -71,7 +72,8 @@ impl PostgresStore {
         Self { statements: Arc::new(Statements::new(&schema)), schema, ..self }
     }
 
-    /// Neither sends nor receives notifications: for connections through a proxy that pools transactions.
+    /// Neither sends nor receives notifications, and leaves nothing behind on a connection from one transaction to the next:
+    /// for connections through a proxy that pools transactions.
     #[must_use]
     pub fn without_hints(self) -> Self {
         Self { has_hints: false, ..self }
@@ -109,13 +111,10 @@ impl PostgresStore {
             Expected::Absent => statement,
             Expected::Version(version) => statement.bind(column_number(version.0, operation)?),
         };
-        let failed = |error| store_error(operation, error);
-        if statement.fetch_optional(&mut *connection).await.map_err(failed)?.is_some() {
-            return Ok(Outcome::Applied);
+        match one(statement, connection, operation).await? {
+            Some(_) => Ok(Outcome::Applied),
+            None => Ok(Outcome::Conflict { current: self.stored(connection, &next.key, operation).await? }),
         }
-        let there = self.lease_statement(&self.statements.get, &next.key).fetch_optional(connection).await;
-        let there = there.map_err(failed)?;
-        Ok(Outcome::Conflict { current: there.map(|row| row::lease(&row, operation)).transpose()? })
     }
 
     pub(crate) const fn pool(&self) -> &PgPool {
@@ -126,8 +125,8 @@ impl PostgresStore {
         &self.schema
     }
 
-    /// A statement with the application bound. Without hints it leaves nothing behind on its connection, which a proxy
-    /// may give to somebody else afterwards.
+    /// A statement with the application bound. Without hints it is not kept on its connection, which a proxy may give to
+    /// somebody else afterwards.
     fn statement(&self, text: &Arc<str>) -> Statement<'static> {
         let statement = sqlx::query(AssertSqlSafe(Arc::clone(text))).persistent(self.has_hints);
         statement.bind(self.application.to_string())
@@ -151,92 +150,126 @@ impl PostgresStore {
         format!("leasehold_{hash:016x}")
     }
 
-    /// Whether a statement that returns a row for each that it wrote has written one.
-    async fn wrote(&self, statement: Statement<'static>, operation: StoreOperation) -> Result<bool, StoreError> {
-        let row = statement.fetch_optional(&self.pool).await.map_err(|error| store_error(operation, error))?;
-        Ok(row.is_some())
+    async fn session(&self, operation: StoreOperation) -> Result<Session, StoreError> {
+        Session::open(&self.pool, operation, !self.has_hints).await
     }
 
-    async fn stored_worker(&self, name: &Name, operation: StoreOperation) -> Result<Option<WorkerRow>, StoreError> {
-        let statement = self.statement(&self.statements.worker).bind(name.to_string());
-        let row = statement.fetch_optional(&self.pool).await.map_err(|error| store_error(operation, error))?;
-        row.map(|row| row::worker(&row, operation)).transpose()
-    }
-
-    async fn stored(&self, key: &LeaseKey, operation: StoreOperation) -> Result<Option<Lease>, StoreError> {
-        let statement = self.lease_statement(&self.statements.get, key);
-        let row = statement.fetch_optional(&self.pool).await.map_err(|error| store_error(operation, error))?;
+    async fn stored(
+        &self,
+        connection: &mut PgConnection,
+        key: &LeaseKey,
+        operation: StoreOperation,
+    ) -> Result<Option<Lease>, StoreError> {
+        let row = one(self.lease_statement(&self.statements.get, key), connection, operation).await?;
         row.map(|row| row::lease(&row, operation)).transpose()
     }
+
+    async fn stored_worker(
+        &self,
+        connection: &mut PgConnection,
+        name: &Name,
+        operation: StoreOperation,
+    ) -> Result<Option<WorkerRow>, StoreError> {
+        let statement = self.statement(&self.statements.worker).bind(name.to_string());
+        let row = one(statement, connection, operation).await?;
+        row.map(|row| row::worker(&row, operation)).transpose()
+    }
+}
+
+/// The row that a statement returns, if any. One that writes returns a row if it has written.
+async fn one(
+    statement: Statement<'static>,
+    connection: &mut PgConnection,
+    operation: StoreOperation,
+) -> Result<Option<PgRow>, StoreError> {
+    statement.fetch_optional(connection).await.map_err(|error| store_error(operation, error))
+}
+
+async fn all(
+    statement: Statement<'static>,
+    connection: &mut PgConnection,
+    operation: StoreOperation,
+) -> Result<Vec<PgRow>, StoreError> {
+    statement.fetch_all(connection).await.map_err(|error| store_error(operation, error))
 }
 
 #[async_trait]
 impl LeaseStore for PostgresStore {
     async fn list(&self) -> Result<Vec<Lease>, StoreError> {
-        let rows = self.statement(&self.statements.list).fetch_all(&self.pool).await;
-        let rows = rows.map_err(|error| store_error(StoreOperation::List, error))?;
-        rows.iter().map(|row| row::lease(row, StoreOperation::List)).collect()
+        let operation = StoreOperation::List;
+        let mut session = self.session(operation).await?;
+        let rows = all(self.statement(&self.statements.list), session.connection(), operation).await?;
+        session.close(operation).await?;
+        rows.iter().map(|row| row::lease(row, operation)).collect()
     }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, StoreError> {
-        self.stored(key, StoreOperation::Get).await
+        let operation = StoreOperation::Get;
+        let mut session = self.session(operation).await?;
+        let lease = self.stored(session.connection(), key, operation).await?;
+        session.close(operation).await?;
+        Ok(lease)
     }
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
-        let connection = self.pool.acquire().await;
-        let mut connection = connection.map_err(|error| not_connected(StoreOperation::Put, error))?;
-        self.put_in(&mut connection, expected, next).await
+        let mut session = self.session(StoreOperation::Put).await?;
+        let outcome = self.put_in(session.connection(), expected, next).await?;
+        session.close(StoreOperation::Put).await?;
+        Ok(outcome)
     }
 
     async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
-        let version = column_number(expected.0, StoreOperation::Delete)?;
+        let operation = StoreOperation::Delete;
+        let version = column_number(expected.0, operation)?;
+        let mut session = self.session(operation).await?;
         let statement = self.lease_statement(&self.statements.delete, key).bind(version);
-        if self.wrote(statement, StoreOperation::Delete).await? {
-            return Ok(Outcome::Applied);
-        }
-        Ok(Outcome::Conflict { current: self.stored(key, StoreOperation::Delete).await? })
+        let outcome = match one(statement, session.connection(), operation).await? {
+            Some(_) => Outcome::Applied,
+            None => Outcome::Conflict { current: self.stored(session.connection(), key, operation).await? },
+        };
+        session.close(operation).await?;
+        Ok(outcome)
     }
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {
         let operation = StoreOperation::Heartbeat;
         let news = me.heartbeat == WorkerRow::REGISTERS || me.leaving;
-        loop {
+        let mut session = self.session(operation).await?;
+        let connection = session.connection();
+        let beat = loop {
             let statement = row::bind_worker(self.statement(&self.statements.heartbeat), me)?;
-            if self.wrote(statement.bind(self.channel_if(news)), operation).await? {
-                let rows = self.statement(&self.statements.workers).fetch_all(&self.pool).await;
-                let rows = rows.map_err(|error| store_error(operation, error))?;
+            if one(statement.bind(self.channel_if(news)), connection, operation).await?.is_some() {
+                let rows = all(self.statement(&self.statements.workers), connection, operation).await?;
                 let workers = rows.iter().map(|row| row::worker(row, operation)).collect::<Result<_, _>>()?;
-                return Ok(Beat::Written { workers, epoch_floor: Epoch::NEVER_OWNED });
+                break Beat::Written { workers, epoch_floor: Epoch::NEVER_OWNED };
             }
             // A row that was in the way and is gone was forgotten meanwhile: the name is free.
-            if let Some(by) = self.stored_worker(&me.name, operation).await? {
-                return Ok(Beat::Replaced { by });
+            if let Some(by) = self.stored_worker(connection, &me.name, operation).await? {
+                break Beat::Replaced { by };
             }
-        }
+        };
+        session.close(operation).await?;
+        Ok(beat)
     }
 
     async fn forget(&self, worker: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError> {
         let operation = StoreOperation::Forget;
+        let mut session = self.session(operation).await?;
         let statement = row::bind_worker(self.statement(&self.statements.forget), worker)?;
-        let statement = statement.bind(self.channel_if(true));
-        if self.wrote(statement, operation).await? {
-            return Ok(Outcome::Applied);
-        }
-        Ok(Outcome::Conflict { current: self.stored_worker(&worker.name, operation).await? })
+        let outcome = match one(statement.bind(self.channel_if(true)), session.connection(), operation).await? {
+            Some(_) => Outcome::Applied,
+            None => {
+                let current = self.stored_worker(session.connection(), &worker.name, operation).await?;
+                Outcome::Conflict { current }
+            }
+        };
+        session.close(operation).await?;
+        Ok(outcome)
     }
 
     fn hints(&self) -> Option<Box<dyn Hints>> {
         let hints = || PostgresHints::new(self.pool.clone(), self.channel());
         self.has_hints.then(|| Box::new(hints()) as Box<dyn Hints>)
-    }
-}
-
-/// Nothing was sent yet, whatever went wrong.
-fn not_connected(operation: StoreOperation, error: sqlx::Error) -> StoreError {
-    let error = store_error(operation, error);
-    match error.kind() {
-        StoreErrorKind::Ambiguous => error.with_kind(StoreErrorKind::Unavailable),
-        _ => error,
     }
 }
 

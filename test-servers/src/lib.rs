@@ -5,11 +5,13 @@
 
 mod certificate;
 mod folder;
+mod pgbouncer;
 mod port;
 mod postgres;
 mod program;
 mod redis;
 
+pub use pgbouncer::PgBouncer;
 pub use port::{free_port, wait_until_it_listens};
 pub use postgres::Postgres;
 pub use redis::Redis;

@@ -10,13 +10,13 @@ use crate::port::{free_port, wait_until_it_listens};
 use crate::program::{as_user, found_or_installed, is_root, run};
 
 /// Not secret: the server is private, on loopback, and gone after the tests.
-const PASSWORD: &str = "leasehold-tests";
+pub(crate) const PASSWORD: &str = "leasehold-tests";
 
 /// Where distributions keep the server's programs.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
 /// The server refuses to run as root.
-const USER: &str = "postgres";
+pub(crate) const USER: &str = "postgres";
 
 /// A running server. Stopped when dropped, and its data removed.
 #[derive(Debug)]
@@ -102,6 +102,10 @@ impl Postgres {
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgres://leasehold:{PASSWORD}@127.0.0.1:{}/postgres", self.port)
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
     }
 
     fn data(&self) -> PathBuf {

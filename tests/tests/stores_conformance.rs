@@ -15,6 +15,7 @@ macro_rules! conformance {
 conformance! {
     dynamodb: Dynamodb,
     postgres: Postgres,
+    postgres_behind_a_pooling_proxy: PooledPostgres,
     redis: Redis,
     redis_cluster: RedisCluster,
 }

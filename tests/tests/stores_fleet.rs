@@ -7,7 +7,7 @@ use kinesis_testing::{Clock, Kinesis, Limits, ModelSource};
 use lease_core::LeaseStore;
 use lease_core::testing::worker;
 use lease_redis::RedisSettings;
-use tests::backends::{Backend, Dynamodb, Postgres, Redis, RedisCluster, runtime};
+use tests::backends::{Backend, Dynamodb, PooledPostgres, Postgres, Redis, RedisCluster, runtime};
 use tests::fleet::Fleet;
 
 const STREAM: &str = "orders";
@@ -63,6 +63,11 @@ fn a_fleet_on_redis_joins_crashes_and_leaves_without_a_loss() {
 #[test]
 fn a_fleet_on_a_redis_cluster_joins_crashes_and_leaves_without_a_loss() {
     a_fleet::<RedisCluster>();
+}
+
+#[test]
+fn a_fleet_on_postgres_behind_a_pooling_proxy_joins_crashes_and_leaves_without_a_loss() {
+    a_fleet::<PooledPostgres>();
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use test_servers::{Postgres, Redis, free_port, wait_until_it_listens};
+use test_servers::{PgBouncer, Postgres, Redis, free_port, wait_until_it_listens};
 
 use crate::command::{run, target};
 
@@ -18,6 +18,7 @@ const BOTO3: &str = "boto3==1.44.5";
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     children: Vec<Child>,
+    pgbouncer: Option<PgBouncer>,
     postgres: Option<Postgres>,
     redis: Vec<Redis>,
     environment: Vec<(&'static str, String)>,
@@ -76,6 +77,10 @@ impl Servers {
             let postgres = Postgres::start()?;
             println!("== Postgres at {}", postgres.url());
             self.environment.push(("LEASEHOLD_TEST_POSTGRES", postgres.url()));
+            let pgbouncer = PgBouncer::start(&postgres)?;
+            println!("== PgBouncer at {}", pgbouncer.url());
+            self.environment.push(("LEASEHOLD_TEST_PGBOUNCER", pgbouncer.url()));
+            self.pgbouncer = Some(pgbouncer);
             self.postgres = Some(postgres);
         }
         Ok(())

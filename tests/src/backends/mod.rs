@@ -14,7 +14,7 @@ use lease_core::testing::StoreFactory;
 use stream_types::Name;
 
 pub use self::dynamodb::{Dynamodb, DynamodbServer};
-pub use self::postgres::{Postgres, fresh_schema};
+pub use self::postgres::{PooledPostgres, Postgres, fresh_schema};
 pub use self::redis::{Redis, RedisCluster};
 
 /// A place for lease tables on a real server, which nobody else uses.

@@ -64,3 +64,24 @@ impl Backend for Postgres {
         Arc::new(self.store(application).await)
     }
 }
+
+/// A schema of its own, behind a proxy that pools transactions.
+#[derive(Debug)]
+pub struct PooledPostgres(Postgres);
+
+#[async_trait]
+impl Backend for PooledPostgres {
+    fn fresh() -> Option<Self> {
+        required("LEASEHOLD_TEST_PGBOUNCER").map(|url| Self(Postgres::at(url)))
+    }
+
+    async fn open(&self, application: Name) -> Arc<dyn LeaseStore> {
+        let open = async || {
+            let store = PostgresStore::connect(&self.0.url, application.clone()).await.expect("the proxy answers");
+            let store = store.in_schema(self.0.schema.clone()).without_hints();
+            store.prepare().await.expect("the tables are created");
+            store
+        };
+        Arc::new(self.0.opened.get_or_init(open).await.for_application(application.clone()))
+    }
+}
