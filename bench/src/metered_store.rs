@@ -51,11 +51,9 @@ impl LeaseStore for MeteredStore {
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
         count(&self.calls.others);
         self.moves.sent(next);
-        let outcome = self.inner.put(expected, next).await?;
-        if outcome == Outcome::Applied {
-            self.moves.applied(next);
-        }
-        Ok(outcome)
+        let outcome = self.inner.put(expected, next).await;
+        self.moves.answered(next, matches!(outcome, Ok(Outcome::Applied)));
+        outcome
     }
 
     async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {

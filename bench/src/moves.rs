@@ -25,23 +25,30 @@ impl Moves {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A row is about to be written.
+    /// A row is about to be written. A gift may be read by its new owner before its giver has the answer.
     pub(crate) fn sent(&self, row: &Lease) {
-        if row.last_change == Change::Taken {
-            self.seen().first_take_sent.get_or_insert_with(Instant::now);
-        }
-    }
-
-    /// A row was written.
-    pub(crate) fn applied(&self, row: &Lease) {
         let mut seen = self.seen();
         match row.last_change {
             Change::Taken => {
-                seen.takes += 1;
-                seen.last_take = Some(Instant::now());
+                seen.first_take_sent.get_or_insert_with(Instant::now);
             }
             Change::Given => {
                 seen.given.insert((row.key.clone(), row.epoch), Instant::now());
+            }
+            _ => {}
+        }
+    }
+
+    /// How the write of a row ended.
+    pub(crate) fn answered(&self, row: &Lease, is_applied: bool) {
+        let mut seen = self.seen();
+        match row.last_change {
+            Change::Taken if is_applied => {
+                seen.takes += 1;
+                seen.last_take = Some(Instant::now());
+            }
+            Change::Given if !is_applied => {
+                seen.given.remove(&(row.key.clone(), row.epoch));
             }
             _ => {}
         }
@@ -62,7 +69,7 @@ impl Moves {
         (seen.takes, times.map_or(Duration::ZERO, |(last, first)| last - first))
     }
 
-    /// How long each gift took from the row to its new reader.
+    /// How long each gift took from the sending of its row to its new reader.
     pub(crate) fn hand_overs(&self) -> Vec<Duration> {
         self.seen().hand_overs.clone()
     }

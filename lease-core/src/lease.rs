@@ -140,6 +140,14 @@ impl Change {
         }
     }
 
+    /// Whether another worker may have something to do because of it, so that a store with hints should push one.
+    ///
+    /// What a worker does with leases that are its own concerns nobody: to take one, or to checkpoint.
+    #[must_use]
+    pub const fn is_news(self) -> bool {
+        matches!(self, Self::Created | Self::Given | Self::Released | Self::Finished)
+    }
+
     /// The change of that word, as [`Change::as_str`] writes it.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {

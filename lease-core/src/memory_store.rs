@@ -91,8 +91,8 @@ impl LeaseStore for MemoryStore {
             if !as_expected {
                 return Outcome::Conflict { current: current.cloned() };
             }
-            let before = table.leases.insert(next.key.clone(), next.clone());
-            if before.is_none_or(|before| before.owner != next.owner) {
+            table.leases.insert(next.key.clone(), next.clone());
+            if next.last_change.is_news() {
                 table.hint();
             }
             Outcome::Applied

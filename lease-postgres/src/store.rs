@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lease_core::{
-    Beat, Change, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind,
-    StoreOperation, Version, WorkerRow,
+    Beat, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation,
+    Version, WorkerRow,
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
@@ -106,7 +106,7 @@ impl PostgresStore {
             Expected::Version(_) => &self.statements.update,
         };
         let statement = row::bind_lease(self.lease_statement(text, &next.key), next)?;
-        let statement = statement.bind(self.channel_if(next.last_change != Change::Checkpointed));
+        let statement = statement.bind(self.channel_if(next.last_change.is_news()));
         let statement = match expected {
             Expected::Absent => statement,
             Expected::Version(version) => statement.bind(column_number(version.0, operation)?),

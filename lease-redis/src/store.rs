@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lease_core::{
-    Beat, Change, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind,
-    StoreOperation, Version, WorkerRow,
+    Beat, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation,
+    Version, WorkerRow,
 };
 use redis::cluster::ClusterClient;
 use redis::{Arg, Client, Pipeline, Value, cmd, pipe};
@@ -129,7 +129,7 @@ impl RedisStore {
         commands: &Pipeline,
     ) -> Result<Outcome<Lease>, StoreError> {
         StoreError::check_version(expected, next)?;
-        let is_news = next.last_change != Change::Checkpointed;
+        let is_news = next.last_change.is_news();
         let row = encode_lease(next);
         let answer = self.write(StoreOperation::Put, &next.key, expected, &row, is_news, commands).await?;
         outcome(answer, StoreOperation::Put, decode_lease)

@@ -12,7 +12,7 @@ const ROUNDS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn run() -> Result<(), Box<dyn Error>> {
-    println!("from the row of a gift to its new reader, milliseconds; the heartbeat interval is 1,000 ms");
+    println!("from the sending of a gift to its new reader, milliseconds; the heartbeat interval is 1,000 ms");
     println!("{:>10} {:>8} {:>8} {:>8} {:>8}", "table", "hints", "gifts", "p50", "max");
     for kind in REAL {
         for has_hints in [true, false] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lease_core::testing::block_on_ready;
 use lease_core::worker::{Command, Ending, Event, StopReason, Worker, WorkerSettings};
-use lease_core::{Change, Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts, WorkerId};
+use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts, WorkerId};
 use stream_types::{Position, Shard, Timestamp};
 
 pub(crate) use super::process::Weather;
@@ -320,7 +320,7 @@ impl World {
 
     fn carry_out(&mut self, from: &str, command: Command) {
         let (store, shards, letters) = (self.store.clone(), self.shards.clone(), self.letters);
-        let is_news = matches!(&command, Command::Put { next, .. } if next.last_change != Change::Checkpointed);
+        let is_news = matches!(&command, Command::Put { next, .. } if next.last_change.is_news());
         let answer = self.process(from).carry_out(command, &store, shards, letters);
         answer.into_iter().for_each(|event| self.post(from, event));
         if self.has_hints && is_news {
