@@ -104,6 +104,54 @@ fn a_lease_table_that_does_not_exist() {
     assert!(!error.contains("secret-word"), "a secret is shown: {error}");
 }
 
+/// Each names the table and the operation, says what to do, and shows no secret.
+#[test]
+#[cfg(all(feature = "dynamodb", feature = "postgres", feature = "redis"))]
+fn a_lease_table_that_cannot_be_reached_or_read() {
+    let server = common::kinesis(&["orders:1"]);
+    let consume = ["consume", "--stream", "orders", "--endpoint-url", &server.url, "--leases"];
+    let dynamodb = tests::backends::DynamodbServer::new();
+    let missing = format!("dynamodb://no-such-table?endpoint={}", dynamodb.url());
+    let cases: [(&str, &[&str]); 8] = [
+        ("postgres://me:secret-word@127.0.0.1:1/db", &["Postgres", "connection", "refused", "the port"]),
+        ("postgres://me:secret-word@127.0.0.1:port/db", &["Postgres", "postgres://USER:PASSWORD@HOST:PORT/DATABASE"]),
+        ("redis://me:secret-word@127.0.0.1:1", &["Redis", "connection", "refused", "the port"]),
+        ("redis-cluster://me:secret-word@127.0.0.1:1", &["Redis", "connection"]),
+        ("dynamodb://leases?endpoint=http://127.0.0.1:1", &["DynamoDB", "table leases", "refused", "the endpoint"]),
+        (&missing, &["no-such-table", "aws dynamodb create-table", "dynamodb:PutItem"]),
+        ("dynamodb://leases?regoin=eu-west-1", &["\"regoin=eu-west-1\"", "dynamodb://TABLE?region="]),
+        ("dynamodb:leases", &["names no table", "dynamodb://TABLE?region="]),
+    ];
+    for (leases, parts) in cases {
+        refused(&[&consume[..], &[leases]].concat(), &[&["--leases"], parts].concat());
+        let error = leasehold(&[&consume[..], &[leases]].concat()).stderr;
+        assert!(!String::from_utf8_lossy(&error).contains("secret-word"), "{leases}: a secret is shown");
+    }
+}
+
+/// What is printed can be piped to something that does not read it.
+#[test]
+#[cfg(all(feature = "dynamodb", feature = "postgres", feature = "redis"))]
+fn the_schema_of_each_table_is_printed() {
+    for (database, part) in [
+        ("postgres", "CREATE TABLE IF NOT EXISTS \"leasehold\".leases"),
+        ("dynamodb", "aws dynamodb create-table --table-name leasehold"),
+        ("redis", "ACL SETUSER leasehold"),
+    ] {
+        let output = leasehold(&["schema", database]);
+        assert!(output.status.success());
+        assert!(String::from_utf8_lossy(&output.stdout).contains(part), "{database}");
+        let mut unread = Command::new(env!("CARGO_BIN_EXE_leasehold"));
+        unread.args(["schema", database]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut unread = unread.spawn().expect("the command runs");
+        drop(unread.stdout.take());
+        let ended = unread.wait_with_output().expect("it ends");
+        assert_eq!(String::from_utf8_lossy(&ended.stderr), "", "{database}");
+    }
+    refused(&["schema", "postgres", "--schema", ""], &["--schema", "1 to 63 bytes"]);
+    refused(&["schema", "mysql"], &["'mysql'"]);
+}
+
 #[test]
 fn nothing_at_all_and_unknown_words() {
     refused(&["consume"], &["--stream"]);

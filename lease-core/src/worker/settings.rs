@@ -101,10 +101,11 @@ impl WorkerSettings {
         self.lease_duration / 2
     }
 
-    /// The shortest pause between heartbeats, when there is news to tell or to hear.
+    /// The shortest pause between heartbeats, when there is news to tell or to hear. A lease that is given with a hint
+    /// reaches its new owner within it.
     #[must_use]
     pub fn shortest_pause(&self) -> Duration {
-        self.heartbeat_interval / 10
+        self.heartbeat_interval / 20
     }
 }
 
