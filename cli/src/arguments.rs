@@ -84,9 +84,9 @@ pub(crate) struct ConsumeOptions {
     /// or dynamodb://TABLE?region=REGION&create=true.
     #[arg(long, value_name = "URL", default_value = "memory:")]
     pub(crate) leases: String,
-    /// The application whose processes share the shards.
-    #[arg(long, default_value = "leasehold-consume")]
-    pub(crate) application: String,
+    /// The application whose processes share the shards. Default: leasehold-consume/STREAM.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) application: Option<String>,
     /// This process's name; each needs one of its own. Default: a random one.
     #[arg(long, value_name = "NAME")]
     pub(crate) worker: Option<String>,
@@ -129,6 +129,9 @@ pub(crate) struct KinesisOptions {
     /// A stream to create at the start, with its number of shards; may be given several times.
     #[arg(long, value_name = "NAME:SHARDS")]
     pub(crate) stream: Vec<String>,
+    /// Put so many records a second into each of these streams, to have something to read.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) produce: Option<u32>,
 }
 
 impl Arguments {

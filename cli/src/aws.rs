@@ -28,7 +28,7 @@ pub(crate) fn loopback_config(url: &str, region: Option<&str>) -> SdkConfig {
         .region(Region::new(region.unwrap_or("us-east-1").to_owned()))
         .endpoint_url(url)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(if url.starts_with("https:") { https_client() } else { http_client() })
         .build()
 }
 
@@ -63,6 +63,10 @@ fn no_credentials(error: &CredentialsError) -> Failure {
     Failure::new(format!(
         "no AWS credentials were found{reason}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
     ))
+}
+
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_http()
 }
 
 fn https_client() -> SharedHttpClient {

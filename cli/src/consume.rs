@@ -1,8 +1,8 @@
 //! `leasehold consume`: the records of a stream as JSON lines.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_kinesis::Client;
 use aws_smithy_types::DateTime;
@@ -24,24 +24,26 @@ use crate::signals::asked_to_leave;
 
 pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
     let stream: StreamReference = options.stream.parse().map_err(|error| Failure::new(format!("--stream: {error}")))?;
+    let default_application = || format!("leasehold-consume/{}", stream.name());
+    let application = named("--application", &options.application.clone().unwrap_or_else(default_application))?;
+    let worker = options.worker.as_deref().map(|worker| named("--worker", worker)).transpose()?;
     let settings = settings(&options)?;
     // What the settings refuse is told before anything is asked of the network.
     settings.validate().map_err(|error| Failure::new(error.to_string()))?;
     let config = aws::config(options.endpoint_url.as_deref(), options.region.as_deref()).await?;
     let source = KinesisSource::new(Client::new(&config), stream, PollingSettings::default());
-    let application = named("--application", &options.application)?;
     let store = leases::open(&options.leases, application).await?;
 
     let printer = Arc::new(Printer::new(options.max_records));
-    let done = printer.done.clone();
+    let (done, printing) = (printer.done.clone(), Arc::clone(&printer));
     let builder = Consumer::builder(store, Arc::new(source)).settings(settings);
-    let builder = match &options.worker {
-        Some(worker) => builder.worker_name(named("--worker", worker)?),
+    let builder = match worker {
+        Some(worker) => builder.worker_name(worker),
         None => builder,
     };
     let consumer = builder
         .build(each_batch(move |batch| {
-            let printer = Arc::clone(&printer);
+            let printer = Arc::clone(&printing);
             async move { printer.print(&batch).await }
         }))
         .map_err(|error| Failure::new(error.to_string()))?;
@@ -53,6 +55,9 @@ pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
         }
     };
     let report = consumer.run_until(stop).await.map_err(|error| explained(&error, &options))?;
+    if let Some(error) = printer.broken() {
+        return Err(Failure::new(format!("standard output takes no more: {error}")));
+    }
     if report.left_in_time {
         return Ok(());
     }
@@ -111,37 +116,48 @@ struct Printer {
     max_records: Option<u64>,
     printed: AtomicU64,
     done: CancellationToken,
+    /// What standard output said when it took no more.
+    broken: Mutex<Option<io::Error>>,
 }
 
 impl Printer {
     fn new(max_records: Option<u64>) -> Self {
-        Self { max_records, printed: AtomicU64::new(0), done: CancellationToken::new() }
+        Self { max_records, printed: AtomicU64::new(0), done: CancellationToken::new(), broken: Mutex::new(None) }
+    }
+
+    /// Why standard output takes no more, unless whoever read it has seen enough.
+    fn broken(&self) -> Option<io::Error> {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        broken.filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 
     /// Prints a batch. One that is not printed to its end is not done: its last record that was printed is checkpointed,
     /// and the rest comes again to whoever reads the stream next.
     async fn print(&self, batch: &ShardBatch) -> Result<(), Unfinished> {
-        let Err((unfinished, last)) = self.try_print(batch) else { return Ok(()) };
+        // Standard output may be slow, or stand still; the heartbeats must go on meanwhile.
+        let Err(last) = tokio::task::block_in_place(|| self.try_print(batch)) else { return Ok(()) };
         self.done.cancel();
         if let Some(record) = last {
-            batch.shard().checkpoint(record).await.map_err(|_lost| Unfinished::Enough)?;
+            batch.shard().checkpoint(record).await.map_err(|_lost| Unfinished)?;
         }
-        Err(unfinished)
+        Err(Unfinished)
     }
 
-    /// Prints what is wanted of a batch. If that is not all, returns why, and the last record that was printed.
-    fn try_print<'batch>(&self, batch: &'batch ShardBatch) -> Result<(), (Unfinished, Option<&'batch Record>)> {
+    /// Prints what is wanted of a batch. If that is not all, returns the last record that was printed.
+    fn try_print<'batch>(&self, batch: &'batch ShardBatch) -> Result<(), Option<&'batch Record>> {
         // Held for the whole batch, so that the count is exact and batches do not mingle.
         let mut out = io::stdout().lock();
         let mut last = None;
         for record in batch.records() {
             let printed = self.printed.load(Ordering::SeqCst);
             if self.max_records.is_some_and(|max| printed >= max) {
-                return Err((Unfinished::Enough, last));
+                return Err(last);
             }
             // Line by line, so that what was printed before a failure is known.
-            let written = writeln!(out, "{}", line(batch.shard(), record)).and_then(|()| out.flush());
-            written.map_err(|error| (Unfinished::Output(error), last))?;
+            if let Err(error) = writeln!(out, "{}", line(batch.shard(), record)).and_then(|()| out.flush()) {
+                self.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                return Err(last);
+            }
             self.printed.store(printed + 1, Ordering::SeqCst);
             last = Some(record);
         }
@@ -152,14 +168,10 @@ impl Printer {
     }
 }
 
-/// Why a batch was not printed to its end.
+/// A batch was not printed to its end.
 #[derive(Debug, thiserror::Error)]
-enum Unfinished {
-    #[error("enough records were printed")]
-    Enough,
-    #[error("standard output takes no more: {0}")]
-    Output(io::Error),
-}
+#[error("no more records are printed")]
+struct Unfinished;
 
 /// Payloads that are text are shown as such, others in base64.
 fn line(shard: &ShardContext, record: &Record) -> serde_json::Value {

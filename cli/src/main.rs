@@ -49,7 +49,8 @@ fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
 /// Logs go to standard error, so that standard output can be piped; `RUST_LOG` says what is logged.
 fn log_to_standard_error() {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse().ok());
-    let filter: Targets = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::ERROR));
+    let quiet = || Targets::new().with_default(LevelFilter::ERROR).with_target("consumer", LevelFilter::WARN);
+    let filter: Targets = wanted.unwrap_or_else(quiet);
     let lines =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();

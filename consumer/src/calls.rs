@@ -1,15 +1,15 @@
 //! Carrying out the worker's questions to the store and the stream.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use kinesis_source::Source;
 use lease_core::worker::{Command, Event};
-use lease_core::{Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind};
+use lease_core::{Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation, WorkerRow};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, error, warn};
 
 /// The calls under way. Each ends with exactly one event, or with none where nobody waits for an answer.
@@ -21,6 +21,8 @@ pub(crate) struct Calls {
     /// Bounds the writes under way. Heartbeats and lists do not queue behind them.
     writes: Arc<Semaphore>,
     running: JoinSet<Option<Event>>,
+    /// The last heartbeat's error, if the store refused it.
+    refusal: Arc<Mutex<Option<StoreError>>>,
 }
 
 impl Calls {
@@ -31,7 +33,7 @@ impl Calls {
         concurrent_writes: usize,
     ) -> Self {
         let writes = Arc::new(Semaphore::new(concurrent_writes));
-        Self { store, source, timeout, writes, running: JoinSet::new() }
+        Self { store, source, timeout, writes, running: JoinSet::new(), refusal: Arc::default() }
     }
 
     /// The next call that has ended; waits for ever while none is under way.
@@ -43,33 +45,47 @@ impl Calls {
         }
     }
 
+    fn beat(&mut self, row: WorkerRow) -> AbortHandle {
+        let (store, timeout, refusal) = (Arc::clone(&self.store), self.timeout, Arc::clone(&self.refusal));
+        self.running.spawn(async move {
+            let operation = StoreOperation::Heartbeat;
+            let beat = within(timeout, StoreErrorKind::Ambiguous, operation, store.heartbeat(&row)).await;
+            Some(Event::HeartbeatAnswered(beat.map_err(|failure| {
+                let kind = failure.kind();
+                *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                kind
+            })))
+        })
+    }
+
     /// Starts a call for a command to the store or the stream.
     pub(crate) fn start(&mut self, command: Command) {
         let (store, timeout, writes) = (Arc::clone(&self.store), self.timeout, Arc::clone(&self.writes));
         match command {
-            Command::Heartbeat(row) => self.running.spawn(async move {
-                let beat = within(timeout, StoreErrorKind::Ambiguous, store.heartbeat(&row)).await;
-                Some(Event::HeartbeatAnswered(beat))
-            }),
+            Command::Heartbeat(row) => self.beat(row),
             Command::ListLeases => self.running.spawn(async move {
-                let leases = within(timeout, StoreErrorKind::Unavailable, store.list()).await;
-                Some(Event::LeasesListed(leases))
+                let leases = within(timeout, StoreErrorKind::Unavailable, StoreOperation::List, store.list()).await;
+                Some(Event::LeasesListed(leases.map_err(|failure| failure.kind())))
             }),
             Command::Put { expected, next } => self.running.spawn(async move {
                 let _permit = writes.acquire().await;
-                let answer = within(timeout, StoreErrorKind::Ambiguous, store.put(expected, &next)).await;
+                let answer =
+                    within(timeout, StoreErrorKind::Ambiguous, StoreOperation::Put, store.put(expected, &next)).await;
                 debug!(key = %next.key, change = next.last_change.as_str(), version = %next.version, ?answer, "wrote");
-                Some(Event::PutAnswered { key: next.key, answer })
+                Some(Event::PutAnswered { key: next.key, answer: answer.map_err(|failure| failure.kind()) })
             }),
             Command::Delete { key, expected } => self.running.spawn(async move {
                 let _permit = writes.acquire().await;
-                let answer = within(timeout, StoreErrorKind::Ambiguous, store.delete(&key, expected)).await;
-                Some(Event::DeleteAnswered { key, answer })
+                let answer =
+                    within(timeout, StoreErrorKind::Ambiguous, StoreOperation::Delete, store.delete(&key, expected))
+                        .await;
+                Some(Event::DeleteAnswered { key, answer: answer.map_err(|failure| failure.kind()) })
             }),
             Command::Forget(row) => self.running.spawn(async move {
                 let _permit = writes.acquire().await;
                 // Nothing depends on it: the row of a worker that is gone does no harm.
-                let _answer = within(timeout, StoreErrorKind::Ambiguous, store.forget(&row)).await;
+                let _answer =
+                    within(timeout, StoreErrorKind::Ambiguous, StoreOperation::Forget, store.forget(&row)).await;
                 None
             }),
             Command::ListShards { stream } => {
@@ -108,6 +124,11 @@ impl Calls {
         });
     }
 
+    /// Why the store refused the last heartbeat, if it did.
+    pub(crate) fn take_refusal(&self) -> Option<StoreError> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Waits for the calls that are under way, such as the last one of a worker that leaves; but no longer than one
     /// call may take.
     pub(crate) async fn finish(mut self) {
@@ -118,27 +139,26 @@ impl Calls {
     }
 }
 
-/// Bounds a call in time, logs what went wrong, and keeps what the worker has to know of it.
+/// Bounds a call in time, and logs what went wrong.
 ///
 /// The worker waits for the answer to each of its commands. So a store that panics is one that did not answer.
 async fn within<Answer>(
     timeout: Duration,
     kind_when_late: StoreErrorKind,
+    operation: StoreOperation,
     call: impl Future<Output = Result<Answer, StoreError>>,
-) -> Result<Answer, StoreErrorKind> {
+) -> Result<Answer, StoreError> {
     let caught = AssertUnwindSafe(call).catch_unwind();
-    match tokio::time::timeout(timeout, caught).await {
-        Ok(Ok(answer)) => answer.map_err(|error| {
-            warn!(%error, operation = %error.operation(), "the lease store failed");
-            error.kind()
-        }),
-        Ok(Err(_panic)) => {
-            error!("the lease store panicked");
-            Err(kind_when_late)
-        }
-        Err(_) => {
-            warn!(?timeout, "the lease store did not answer in time");
-            Err(kind_when_late)
-        }
+    let failure = match tokio::time::timeout(timeout, caught).await {
+        Ok(Ok(Ok(answer))) => return Ok(answer),
+        Ok(Ok(Err(failure))) => failure,
+        Ok(Err(_panic)) => StoreError::new(kind_when_late, operation, "the store panicked"),
+        Err(_late) => StoreError::new(kind_when_late, operation, format!("there was no answer within {timeout:?}")),
+    };
+    if failure.is_retryable() {
+        warn!("{failure}");
+    } else {
+        error!("{failure}");
     }
+    Err(failure)
 }

@@ -8,10 +8,11 @@ use std::time::SystemTime;
 
 use kinesis_source::Source;
 use lease_core::worker::Worker;
-use lease_core::{LeaseStore, StreamFacts};
+use lease_core::{Lease, LeaseStore, StreamFacts};
 use stream_types::Name;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::driver::Driver;
 use crate::{ConsumerBuilder, ConsumerError, ConsumerSettings, ProcessorFactory, Report};
@@ -43,6 +44,29 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
         Self { store, source, worker_name, settings, factory: Arc::new(factory) }
     }
 
+    /// Looks at the lease table before anybody else sees this worker, which could be given leases that it cannot read.
+    async fn refuse_unusable_leases(&self) -> Result<(), ConsumerError> {
+        let patience = self.settings.worker.lease_duration;
+        let leases = match tokio::time::timeout(patience, self.store.list()).await {
+            Ok(Ok(leases)) => leases,
+            Ok(Err(error)) if !error.is_retryable() => return Err(error.into()),
+            // The worker asks again.
+            Ok(Err(error)) => {
+                warn!("{error}");
+                return Ok(());
+            }
+            Err(_late) => {
+                warn!(?patience, "the lease store does not answer");
+                return Ok(());
+            }
+        };
+        let foreign = |lease: &Lease| !lease.is_finished() && lease.key.stream != *self.source.name();
+        match leases.into_iter().find(foreign) {
+            Some(foreign) => Err(ConsumerError::ForeignStream { stream: foreign.key.stream }),
+            None => Ok(()),
+        }
+    }
+
     /// Consumes until the future is ready; then hands over everything it has, and leaves.
     ///
     /// Leaving ends at the latest shortly after [`ConsumerSettings::leave_deadline`]. Dropping this future instead ends the
@@ -50,8 +74,8 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
     ///
     /// # Errors
     ///
-    /// The stream does not exist or may not be read; it is not the one that the leases are for; another process took
-    /// over the worker's name.
+    /// The stream does not exist or may not be read; it is not the one that the leases are for; the lease table refuses
+    /// this worker, or cannot be read; another process took over the worker's name.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<Report, ConsumerError> {
         let mut stop = pin!(stop);
         let stream = tokio::select! {
@@ -59,6 +83,11 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
             () = &mut stop => return Ok(Report { left_in_time: true, ..Report::default() }),
             stream = self.source.describe() => stream?,
         };
+        tokio::select! {
+            biased;
+            () = &mut stop => return Ok(Report { left_in_time: true, ..Report::default() }),
+            usable = self.refuse_unusable_leases() => usable?,
+        }
         #[expect(
             clippy::disallowed_methods,
             reason = "where the stream's latest record is, only a wall clock can tell"

@@ -79,7 +79,8 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
         }
         self.validity.set(None);
         let left = self.ending == Some(Ending::Left);
-        if left {
+        let refusal = self.calls.take_refusal();
+        if left || matches!(self.ending, Some(Ending::ForeignStream { .. })) {
             self.calls.finish().await;
         }
         let report = Report { left_in_time: left, ..self.shards.finish().await };
@@ -88,6 +89,14 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
                 let (older, newer) = (worker.incarnation.number, by.number);
                 error!(worker = %worker.name, older, newer, "another process took over the worker's name");
                 Err(ConsumerError::Replaced { worker: worker.name, older, newer })
+            }
+            Some(Ending::Refused) => match refusal {
+                Some(refusal) => Err(ConsumerError::LeaseTable(refusal)),
+                None => Err(ConsumerError::Bug("the lease table refused without a reason".into())),
+            },
+            Some(Ending::ForeignStream { stream }) => {
+                error!(%stream, "the application has leases of a stream that is not read here");
+                Err(ConsumerError::ForeignStream { stream })
             }
             Some(Ending::StreamRecreated { stream, leased, found }) => {
                 error!(%stream, %leased, %found, "the leases are for an earlier stream of that name");

@@ -1,6 +1,7 @@
 //! What ends a consumer early.
 
 use kinesis_source::SourceError;
+use lease_core::StoreError;
 use stream_types::{Name, Timestamp};
 
 /// A consumer ended although nobody asked it to.
@@ -22,6 +23,18 @@ pub enum ConsumerError {
         older: u64,
         /// The other process.
         newer: u64,
+    },
+    /// The lease table refuses this worker from the start, and always will: a table is missing, or may not be written.
+    #[error(transparent)]
+    LeaseTable(#[from] StoreError),
+    /// The application has leases of a stream that this consumer does not read.
+    #[error(
+        "the lease table has leases of this application for a stream {stream}, which this consumer does not read: give \
+         each stream an application name of its own, or delete those leases"
+    )]
+    ForeignStream {
+        /// That stream.
+        stream: Name,
     },
     /// The leases are for another stream, which had the same name. Its checkpoints mean nothing in this one.
     #[error(

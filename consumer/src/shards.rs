@@ -132,8 +132,8 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         let handle = self.handle(&key, epoch);
         match (reply, handle) {
             (Reply::Lent(reply), handle) => {
-                if let Some(handle) = handle {
-                    handle.opening = Some(reply);
+                if let Some(earlier) = handle.and_then(|handle| handle.opening.replace(reply)) {
+                    let _unheard = earlier.send(Err(CheckpointError::Superseded));
                 }
                 return Event::RowAsked { key, epoch, position };
             }

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use common::World;
-use consumer::{Checkpoints, OpenCheckpoint, ShardBatch};
+use consumer::{CheckpointError, Checkpoints, OpenCheckpoint, ShardBatch};
 use lease_core::{LeaseStore, MemoryStore, Outcome};
 use stream_types::Position;
 
@@ -130,6 +130,33 @@ async fn a_transaction_whose_commit_was_not_heard_of_is_not_done_twice() {
     stop.cancel();
     running.await.unwrap();
     assert_eq!(database.counts(), once(&["one", "two"]));
+}
+
+/// A shard has one row, so its transactions come one after the other.
+#[tokio::test(start_paused = true)]
+async fn of_two_checkpoints_begun_at_once_each_is_told_the_truth() {
+    let world = manual();
+    world.put("one");
+    world.put("two");
+    let (stop, running) = world.start(async |batch: ShardBatch, _attempt: u32| {
+        let [first, second] = batch.records() else { panic!("two records in one batch") };
+        let held = batch.shard().begin_checkpoint(first).await.map_err(io::Error::other)?.expect("nothing is done yet");
+        let waits = batch.shard().begin_checkpoint(second);
+        let overtakes = async {
+            let answer = batch.shard().begin_checkpoint(second).await;
+            assert!(matches!(answer, Ok(Some(_))), "{answer:?}");
+        };
+        let give_up = async {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            drop(held);
+        };
+        let (superseded, (), ()) = tokio::join!(waits, overtakes, give_up);
+        assert!(matches!(superseded, Err(CheckpointError::Superseded)), "{superseded:?}");
+        Ok(())
+    });
+    world.wait_until_noted("one two: done").await;
+    stop.cancel();
+    running.await.unwrap();
 }
 
 /// The transaction of a worker that has lost its lease is not committed.

@@ -95,6 +95,12 @@ impl StoreError {
         Self { source: Some(source.into()), ..self }
     }
 
+    /// The same error, where a write came before it that may have been carried out.
+    #[must_use]
+    pub fn after_a_write(self) -> Self {
+        if self.is_retryable() { self.with_kind(StoreErrorKind::Ambiguous) } else { self }
+    }
+
     /// The same error of another kind, for who knows more about it.
     #[must_use]
     pub fn with_kind(self, kind: StoreErrorKind) -> Self {

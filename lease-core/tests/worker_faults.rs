@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::rows::{free_lease, shard, shards};
 use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World};
 use lease_core::testing::block_on_ready;
-use lease_core::worker::Ending;
+use lease_core::worker::{Ending, StopReason};
 use lease_core::{Change, Expected, LeaseStore, Outcome, StreamFacts};
 use stream_types::{Position, StartPosition, Timestamp};
 
@@ -244,4 +244,40 @@ fn a_row_that_went_back_in_time_is_not_read_under_its_old_epoch() {
     // After each step, the world looks whether two workers read the same shard.
     world.run_for(Duration::from_secs(121));
     assert_eq!(world.reading()["c"], 1);
+}
+
+/// What was done since then may have gone with the row, such as results that were stored beside it.
+#[test]
+fn a_held_lease_whose_row_went_back_is_read_again_from_where_the_row_stands() {
+    let mut world = World::level(2, &["a", "b"]);
+    let a = world.id("a");
+    let before = world.leases().into_iter().find(|lease| lease.is_owned_by(&a)).unwrap();
+    let shard = before.key.shard.as_str().to_owned();
+    world.checkpoint(&shard, "after:5".parse().unwrap());
+    world.run_for(HEARTBEAT);
+    assert_eq!(world.lease(&shard).epoch, before.epoch);
+    // Nothing is under way when the next list shows the row as it was before.
+    world.slip_into_the_next_list("a", before.clone());
+    world.run_for(Duration::from_secs(121));
+    assert!(world.lease(&shard).epoch > before.epoch, "it was taken anew");
+    assert_eq!(world.stops("a"), [StopReason::LeaseLost]);
+}
+
+/// A registry that has lost its newest rows shows a worker an earlier process of its own name. Nobody took over.
+#[test]
+fn a_registry_that_went_back_does_not_end_a_worker() {
+    let mut world = World::level(4, &["a", "b"]);
+    let old = world.row("a");
+    world.crash("a");
+    world.start("a");
+    world.run_until("level again", World::is_level);
+    world.run_for(LEASE_DURATION);
+    let (newer, before) = (world.row("a"), world.id("a"));
+    assert!(newer.incarnation.number > old.incarnation.number);
+    assert_eq!(block_on_ready(world.store.forget(&newer)).unwrap(), Outcome::Applied);
+    assert!(matches!(block_on_ready(world.store.heartbeat(&old)), Ok(lease_core::Beat::Written { .. })));
+    world.run_for(LEASE_DURATION);
+    world.run_until("level once more", World::is_level);
+    assert!(world.ending("a").is_none());
+    assert!(world.id("a").incarnation.number > before.incarnation.number);
 }

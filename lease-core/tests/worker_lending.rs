@@ -123,6 +123,24 @@ fn a_hand_over_waits_for_the_loan_and_goes_on_from_its_position() {
     assert_eq!(world.started_at("b", SHARD), far);
 }
 
+/// The reply to its commit was lost, and so was the heartbeat that tells of the leave: a list shows the row meanwhile.
+#[test]
+fn a_hand_over_never_goes_back_behind_what_a_list_shows() {
+    let mut world = World::level(1, &["a"]);
+    world.start("b");
+    world.run_for(LEASE_DURATION);
+    let far = record(1_000_000_000);
+    let loan = borrowed(&mut world, far.clone());
+    world.set_weather("a", Weather::Cut);
+    world.leave("a");
+    assert_eq!(commit(&world, &loan), Outcome::Applied);
+    answer(&mut world, Err(StoreErrorKind::Ambiguous));
+    world.run_for(HEARTBEAT / 2);
+    world.set_weather("a", Weather::Fair);
+    world.run_until("b reads it", |world| world.is_reading("b", SHARD));
+    assert_eq!(world.started_at("b", SHARD), far);
+}
+
 /// And one whose reader gave it up goes on from what is stored.
 #[test]
 fn a_hand_over_does_not_carry_the_position_of_a_loan_that_was_given_up() {
@@ -136,6 +154,20 @@ fn a_hand_over_does_not_carry_the_position_of_a_loan_that_was_given_up() {
     answer(&mut world, Err(StoreErrorKind::Ambiguous));
     world.run_until("b reads it", |world| world.is_reading("b", SHARD));
     assert_ne!(world.started_at("b", SHARD), far);
+}
+
+/// What waits behind a loan is judged when its turn comes, by what is stored then.
+#[test]
+fn what_waited_behind_a_loan_is_refused_if_the_loan_was_for_it_or_for_more() {
+    let mut world = World::level(1, &["a"]);
+    let loan = borrowed(&mut world, record(5));
+    world.ask_for_row(SHARD, record(5));
+    world.checkpoint(SHARD, record(2));
+    assert_eq!(commit(&world, &loan), Outcome::Applied);
+    answer(&mut world, Ok(Outcome::Applied));
+    assert!(matches!(world.loan("a", SHARD), Some(Err(CheckpointError::Backwards { .. }))));
+    world.run_for(LEASE_DURATION);
+    assert_eq!(world.lease(SHARD).position, record(5));
 }
 
 /// A transaction that is repeated must not be done twice.

@@ -36,9 +36,9 @@ where
     let broken = if reads { StoreErrorKind::Unavailable } else { StoreErrorKind::Ambiguous };
     match error {
         SdkError::ServiceError(refusal) => {
-            let code = refusal.err().code().unwrap_or("an error without a code");
+            let code = refusal.err().code().unwrap_or(WITHOUT_CODE);
             let said = refusal.err().message().unwrap_or("without a message");
-            let (kind, advice) = judge_code(table, code, broken);
+            let (kind, advice) = judge_code(table, operation, code, broken);
             (kind, format!("{code}: {said}{advice}"))
         }
         SdkError::ConstructionFailure(_) => (StoreErrorKind::Invalid, causes(error)),
@@ -49,8 +49,19 @@ where
     }
 }
 
+/// Beside what a worker needs.
+const CREATION_ACTIONS: &str = "dynamodb:CreateTable and dynamodb:DescribeTable, dynamodb:TagResource for tags, dynamodb:UpdateContinuousBackups for \
+     point-in-time recovery";
+
+const WITHOUT_CODE: &str = "an error without a code";
+
 /// What a code means (Amazon DynamoDB Developer Guide, "Error handling with DynamoDB").
-fn judge_code(table: &Table, code: &str, broken: StoreErrorKind) -> (StoreErrorKind, String) {
+fn judge_code(
+    table: &Table,
+    operation: StoreOperation,
+    code: &str,
+    broken: StoreErrorKind,
+) -> (StoreErrorKind, String) {
     let advice = |text: &str| format!("; {text}");
     match code {
         "ProvisionedThroughputExceededException" | "RequestLimitExceeded" | "ThrottlingException" | "Throttling" => {
@@ -67,9 +78,15 @@ fn judge_code(table: &Table, code: &str, broken: StoreErrorKind) -> (StoreErrorK
                 table.policy()
             ),
         ),
+        "AccessDeniedException" if operation == StoreOperation::Prepare => (
+            StoreErrorKind::Invalid,
+            format!("; to create the table takes {CREATION_ACTIONS}; or create it by: {}", table.creation_command()),
+        ),
         "AccessDeniedException" => {
             (StoreErrorKind::Invalid, format!("; a worker needs this policy: {}", table.policy()))
         }
+        // The transaction with this token is still on its way.
+        "TransactionInProgressException" => (StoreErrorKind::Ambiguous, String::new()),
         "UnrecognizedClientException"
         | "InvalidSignatureException"
         | "IncompleteSignature"
@@ -80,9 +97,13 @@ fn judge_code(table: &Table, code: &str, broken: StoreErrorKind) -> (StoreErrorK
         "ValidationException" => {
             (StoreErrorKind::Invalid, advice("the table may be of another shape: choose another name"))
         }
-        "InternalServerError" | "InternalFailure" | "ServiceUnavailable" | "ServiceUnavailableException" => {
-            (broken, String::new())
-        }
+        "InternalServerError"
+        | "InternalFailure"
+        | "RequestTimeout"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException" => (broken, String::new()),
+        // What stands between us and the service answers without a code.
+        WITHOUT_CODE => (broken, String::new()),
         _ => (StoreErrorKind::Invalid, String::new()),
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
+use aws_sdk_dynamodb::operation::update_continuous_backups::UpdateContinuousBackupsError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification, ScalarAttributeType,
     TableDescription, TableStatus, Tag,
@@ -41,24 +42,26 @@ impl DynamodbStore {
     /// DynamoDB cannot be reached, the credentials may not create tables, or there is a table of this name with another
     /// key. Then nothing is changed.
     pub async fn prepare(&self, settings: &TableSettings) -> Result<(), StoreError> {
-        if self.described(OPERATION).await?.is_none() {
-            self.create(settings).await?;
-        }
         let begun = Instant::now();
-        let description = loop {
-            let description = self.described(OPERATION).await?;
-            match description {
-                Some(description) if description.table_status() == Some(&TableStatus::Active) => break description,
-                _ if begun.elapsed() > CREATION_DEADLINE => {
-                    let message = format!("table {} is not usable after {CREATION_DEADLINE:?}", self.table());
-                    return Err(refused(StoreErrorKind::Unavailable, OPERATION, &message));
+        let mut is_mine = false;
+        loop {
+            let Some(description) = self.described().await? else {
+                is_mine |= self.create(settings).await?;
+                self.pause(begun, "there").await?;
+                continue;
+            };
+            match description.table_status() {
+                Some(TableStatus::Active | TableStatus::Updating) => {
+                    refuse_misfit(self.table(), OPERATION, &description)?;
+                    break;
                 }
-                _ => sleep(LOOK).await,
+                Some(TableStatus::Creating | TableStatus::Deleting) => self.pause(begun, "usable").await?,
+                status => return Err(self.unusable(OPERATION, status)),
             }
-        };
-        refuse_misfit(self.table(), OPERATION, &description)?;
-        if settings.point_in_time_recovery {
-            self.turn_on_recovery().await?;
+        }
+        // An existing table is left as it is.
+        while is_mine && settings.point_in_time_recovery && !self.turn_on_recovery().await? {
+            self.pause(begun, "ready for point-in-time recovery").await?;
         }
         Ok(())
     }
@@ -67,30 +70,47 @@ impl DynamodbStore {
     ///
     /// # Errors
     ///
-    /// DynamoDB cannot be reached, or there is no table of this name, or one with another key.
+    /// DynamoDB cannot be reached, or there is no table of this name that can be used, or one with another key.
     pub async fn verify(&self) -> Result<(), StoreError> {
         let operation = StoreOperation::Connect;
-        match self.client().describe_table().table_name(self.table().name()).send().await {
-            Ok(answer) => match answer.table() {
-                Some(description) => refuse_misfit(self.table(), operation, description),
-                None => Err(refused(StoreErrorKind::Corrupt, operation, "the description of a table is empty")),
-            },
-            Err(error) => Err(store_error(self.table(), operation, error)),
+        let answer = self.client().describe_table().table_name(self.table().name()).send().await;
+        let answer = answer.map_err(|error| store_error(self.table(), operation, error))?;
+        match answer.table().map(|description| (description, description.table_status())) {
+            Some((description, Some(TableStatus::Active | TableStatus::Updating))) => {
+                refuse_misfit(self.table(), operation, description)
+            }
+            other => Err(self.unusable(operation, other.and_then(|(_, status)| status))),
         }
     }
 
-    async fn described(&self, operation: StoreOperation) -> Result<Option<TableDescription>, StoreError> {
+    fn unusable(&self, operation: StoreOperation, status: Option<&TableStatus>) -> StoreError {
+        let status = status.map_or("without a status", TableStatus::as_str);
+        refused(StoreErrorKind::Unavailable, operation, &format!("table {} is {status}", self.table()))
+    }
+
+    /// Waits before the table is looked at again.
+    async fn pause(&self, begun: Instant, what: &str) -> Result<(), StoreError> {
+        if begun.elapsed() > CREATION_DEADLINE {
+            let message = format!("table {} is not {what} after {CREATION_DEADLINE:?}", self.table());
+            return Err(refused(StoreErrorKind::Unavailable, OPERATION, &message));
+        }
+        sleep(LOOK).await;
+        Ok(())
+    }
+
+    async fn described(&self) -> Result<Option<TableDescription>, StoreError> {
         let answer = self.client().describe_table().table_name(self.table().name()).send().await;
         match answer {
             Ok(answer) => Ok(answer.table),
             Err(error) if error.as_service_error().is_some_and(DescribeTableError::is_resource_not_found_exception) => {
                 Ok(None)
             }
-            Err(error) => Err(store_error(self.table(), operation, error)),
+            Err(error) => Err(store_error(self.table(), OPERATION, error)),
         }
     }
 
-    async fn create(&self, settings: &TableSettings) -> Result<(), StoreError> {
+    /// Returns whether the table is of this making.
+    async fn create(&self, settings: &TableSettings) -> Result<bool, StoreError> {
         let mut create = self.client().create_table().table_name(self.table().name());
         for (name, kind) in [(APPLICATION, KeyType::Hash), (ROW, KeyType::Range)] {
             let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
@@ -103,20 +123,27 @@ impl DynamodbStore {
         }
         let create = create.billing_mode(BillingMode::PayPerRequest);
         match create.deletion_protection_enabled(settings.deletion_protection).send().await {
-            Ok(_created) => Ok(()),
+            Ok(_created) => Ok(true),
             // Another worker was faster.
             Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
-                Ok(())
+                Ok(false)
             }
             Err(error) => Err(store_error(self.table(), OPERATION, error)),
         }
     }
 
-    async fn turn_on_recovery(&self) -> Result<(), StoreError> {
+    /// Returns whether it is on. A new table takes a while before it can be.
+    async fn turn_on_recovery(&self) -> Result<bool, StoreError> {
         let on = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true);
         let update = self.client().update_continuous_backups().table_name(self.table().name());
         let update = update.point_in_time_recovery_specification(on.build().map_err(incomplete)?);
-        update.send().await.map(|_| ()).map_err(|error| store_error(self.table(), OPERATION, error))
+        match update.send().await {
+            Ok(_on) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateContinuousBackupsError::ContinuousBackupsUnavailableException(_)) => Ok(false),
+                _ => Err(store_error(self.table(), OPERATION, error)),
+            },
+        }
     }
 }
 

@@ -189,7 +189,8 @@ impl LeaseStore for DynamodbStore {
         let written = self.put_if(condition, worker_row(&me.name), &me.to_fields(), operation).await?;
         match written {
             Written::Yes => {
-                let mut workers = self.rows(WORKERS, operation, decode_worker).await?;
+                let workers = self.rows(WORKERS, operation, decode_worker).await;
+                let mut workers = workers.map_err(StoreError::after_a_write)?;
                 workers.sort_by(|a, b| a.name.cmp(&b.name));
                 Ok(Beat::Written { workers, epoch_floor: Epoch::NEVER_OWNED })
             }

@@ -20,7 +20,7 @@ pub struct Table {
 }
 
 /// What a worker does with the table. Creating it is for those who call `prepare`.
-const ACTIONS: [&str; 6] = ["DeleteItem", "DescribeTable", "GetItem", "PutItem", "Query", "UpdateItem"];
+const ACTIONS: [&str; 5] = ["DeleteItem", "DescribeTable", "GetItem", "PutItem", "Query"];
 
 impl Table {
     /// The table of that name.

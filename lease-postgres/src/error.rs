@@ -12,16 +12,18 @@ pub(crate) fn store_error(operation: StoreOperation, error: Error) -> StoreError
 }
 
 fn judge(operation: StoreOperation, error: &Error) -> (StoreErrorKind, String) {
-    let writes = !matches!(operation, StoreOperation::List | StoreOperation::Get);
+    let writes = !matches!(operation, StoreOperation::Connect | StoreOperation::List | StoreOperation::Get);
     // The connection broke. Whether before or after the write, nobody knows.
     let broken = if writes { StoreErrorKind::Ambiguous } else { StoreErrorKind::Unavailable };
     match error {
         Error::Database(database) => {
             let code = database.code().unwrap_or_default();
-            let (kind, advice) = judge_code(&code, broken);
+            let (kind, advice) = judge_code(&code, operation, broken);
             (kind, format!("{} (SQLSTATE {code}){advice}", database.message()))
         }
-        Error::Io(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
+        Error::Io(cause)
+            if operation == StoreOperation::Connect || cause.kind() == io::ErrorKind::ConnectionRefused =>
+        {
             (StoreErrorKind::Unavailable, format!("{cause}; check the host and the port"))
         }
         Error::Io(cause) => (broken, cause.to_string()),
@@ -42,8 +44,16 @@ fn judge(operation: StoreOperation, error: &Error) -> (StoreErrorKind, String) {
 }
 
 /// What a code of the SQL standard means (PostgreSQL documentation, appendix A).
-fn judge_code(code: &str, broken: StoreErrorKind) -> (StoreErrorKind, &'static str) {
+fn judge_code(code: &str, operation: StoreOperation, broken: StoreErrorKind) -> (StoreErrorKind, &'static str) {
     match code {
+        "42501" if operation == StoreOperation::Prepare => (
+            StoreErrorKind::Invalid,
+            "; the role needs CREATE on the database, or on the schema if that is there; or run the statements of \
+             Schema::ddl() as another role",
+        ),
+        "26000" | "42P05" => {
+            (StoreErrorKind::Invalid, "; a proxy seems to pool transactions: use PostgresStore::without_hints()")
+        }
         "42P01" | "3F000" => {
             (StoreErrorKind::Invalid, "; create the tables by prepare(), or run the statements of Schema::ddl()")
         }

@@ -239,7 +239,8 @@ impl LeaseStore for PostgresStore {
         let beat = loop {
             let statement = row::bind_worker(self.statement(&self.statements.heartbeat), me)?;
             if one(statement.bind(self.channel_if(news)), connection, operation).await?.is_some() {
-                let rows = all(self.statement(&self.statements.workers), connection, operation).await?;
+                let rows = all(self.statement(&self.statements.workers), connection, operation).await;
+                let rows = rows.map_err(StoreError::after_a_write)?;
                 let workers = rows.iter().map(|row| row::worker(row, operation)).collect::<Result<_, _>>()?;
                 break Beat::Written { workers, epoch_floor: Epoch::NEVER_OWNED };
             }

@@ -1,14 +1,22 @@
 //! The connections, to one server or to a Cluster.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lease_core::{StoreError, StoreErrorKind, StoreOperation};
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, PubSub};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{Client, Cmd, FromRedisValue, Pipeline, RedisFuture, RedisResult, ScriptInvocation, Value};
+use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
+use redis::{
+    Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation, ServerErrorKind,
+};
 
 use crate::error::store_error;
+
+/// How long the other side may be silent, where an answer is due or a sign of life, before the connection is given up.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,20 +27,63 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that is made again when it breaks. Clones share it.
 #[derive(Clone)]
 pub(crate) enum Connection {
-    One(ConnectionManager),
+    One(Renewable),
     Cluster(ClusterConnection),
+}
+
+/// A connection to one server. Its manager makes it again after it broke, but keeps what was refused while it was being
+/// made: a manager that has been refused is replaced.
+#[derive(Clone)]
+pub(crate) struct Renewable {
+    client: Client,
+    manager: Arc<Mutex<ConnectionManager>>,
+}
+
+impl Renewable {
+    fn manager(&self) -> ConnectionManager {
+        self.manager.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// After such an error the next call needs another connection: to a server that lets this user in by now, or to the one
+    /// that has become the primary.
+    fn renew_after(&self, error: &RedisError) {
+        let is_lasting = matches!(
+            error.kind(),
+            ErrorKind::AuthenticationFailed
+                | ErrorKind::InvalidClientConfig
+                | ErrorKind::RESP3NotSupported
+                | ErrorKind::Server(ServerErrorKind::ReadOnly)
+        );
+        if is_lasting && let Ok(new) = ConnectionManager::new_lazy_with_config(self.client.clone(), manager_config()) {
+            *self.manager.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        }
+    }
+}
+
+fn manager_config() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        // The worker itself asks again and again, ever more slowly.
+        .set_number_of_retries(0)
+}
+
+/// The same client, whose connections notice when the other side is gone without a word.
+pub(crate) fn attentive(client: &Client) -> Result<Client, StoreError> {
+    let keepalive = TcpKeepalive::new().with_time(SILENCE).with_interval(SILENCE / 3);
+    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(SILENCE);
+    let info = client.get_connection_info().clone().set_tcp_settings(settings);
+    Client::open(info).map_err(|error| store_error(StoreOperation::Connect, error))
 }
 
 impl Connection {
     /// Connects to one server, and says at once when that fails.
     pub(crate) async fn to_server(client: &Client) -> Result<Self, StoreError> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            // The worker itself asks again and again, ever more slowly.
-            .set_number_of_retries(0);
-        let connection = client.get_connection_manager_with_config(config).await;
-        connection.map(Self::One).map_err(|error| store_error(StoreOperation::Connect, error))
+        let manager = client.get_connection_manager_with_config(manager_config()).await;
+        let manager = manager.map_err(|error| store_error(StoreOperation::Connect, error))?;
+        Ok(Self::One(Renewable { client: client.clone(), manager: Arc::new(Mutex::new(manager)) }))
     }
 
     pub(crate) async fn to_cluster(client: &ClusterClient) -> Result<Self, StoreError> {
@@ -49,7 +100,11 @@ impl Connection {
         operation: StoreOperation,
         script: &ScriptInvocation<'_>,
     ) -> Result<Answer, StoreError> {
-        script.invoke_async(&mut self.clone()).await.map_err(|error| store_error(operation, error))
+        let answer = match self {
+            Self::One(connection) => script.invoke_async(&mut connection.manager()).await,
+            Self::Cluster(connection) => script.invoke_async(&mut connection.clone()).await,
+        };
+        self.judged(operation, answer)
     }
 
     pub(crate) async fn ask<Answer: FromRedisValue>(
@@ -57,35 +112,32 @@ impl Connection {
         operation: StoreOperation,
         command: &Cmd,
     ) -> Result<Answer, StoreError> {
-        command.query_async(&mut self.clone()).await.map_err(|error| store_error(operation, error))
-    }
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::One(connection) => connection.req_packed_command(command),
-            Self::Cluster(connection) => connection.req_packed_command(command),
-        }
+        let answer = match self {
+            Self::One(connection) => command.query_async(&mut connection.manager()).await,
+            Self::Cluster(connection) => command.query_async(&mut connection.clone()).await,
+        };
+        self.judged(operation, answer)
     }
 
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::One(connection) => connection.req_packed_commands(pipeline, offset, count),
-            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
-        }
+    pub(crate) async fn send<Answer: FromRedisValue>(
+        &self,
+        operation: StoreOperation,
+        pipeline: &Pipeline,
+    ) -> Result<Answer, StoreError> {
+        let answer = match self {
+            Self::One(connection) => pipeline.query_async(&mut connection.manager()).await,
+            Self::Cluster(connection) => pipeline.query_async(&mut connection.clone()).await,
+        };
+        self.judged(operation, answer)
     }
 
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::One(connection) => connection.get_db(),
-            Self::Cluster(connection) => connection.get_db(),
-        }
+    fn judged<Answer>(&self, operation: StoreOperation, answer: RedisResult<Answer>) -> Result<Answer, StoreError> {
+        answer.map_err(|error| {
+            if let Self::One(connection) = self {
+                connection.renew_after(&error);
+            }
+            store_error(operation, error)
+        })
     }
 }
 

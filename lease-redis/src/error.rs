@@ -9,6 +9,13 @@ pub(crate) fn store_error(operation: StoreOperation, error: RedisError) -> Store
     StoreError::new(kind, operation, format!("Redis: {error}{advice}")).caused_by(error)
 }
 
+/// The code of the first error in a pipeline, and its place. The client only tells that of a single command by itself.
+fn code_in_pipeline(error: &RedisError) -> Option<(usize, String)> {
+    let errors = error.clone().into_server_errors()?;
+    let (index, first) = errors.first()?;
+    Some((*index, first.code().to_owned()))
+}
+
 fn judge(operation: StoreOperation, error: &RedisError) -> (StoreErrorKind, &'static str) {
     let reads = matches!(operation, StoreOperation::Connect | StoreOperation::List | StoreOperation::Get);
     // The connection broke. Whether before or after the write, nobody knows.
@@ -26,7 +33,12 @@ fn judge(operation: StoreOperation, error: &RedisError) -> (StoreErrorKind, &'st
             (broken, "; check the host and the port, and whether the server requires TLS (rediss://)")
         }
         ErrorKind::Server(kind) => judge_server(kind, error.code().unwrap_or_default(), broken),
-        ErrorKind::Extension => judge_code(error.code().unwrap_or_default()),
+        ErrorKind::Extension => match code_in_pipeline(error) {
+            // The write was carried out, and what waits for it was refused.
+            Some((1.., _)) => (StoreErrorKind::Ambiguous, ""),
+            Some((_, code)) => judge_code(&code),
+            None => judge_code(error.code().unwrap_or_default()),
+        },
         ErrorKind::Client => (StoreErrorKind::Invalid, ""),
         ErrorKind::UnexpectedReturnType => (StoreErrorKind::Corrupt, "; the keys are of another shape"),
         _ => (broken, ""),

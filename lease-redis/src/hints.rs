@@ -1,14 +1,15 @@
 //! Wake-ups by publish and subscribe.
 
 use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use lease_core::Hints;
-use redis::Client;
 use redis::aio::PubSub;
-use tokio::time::sleep;
+use redis::{Client, RedisResult};
+use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
 use crate::connection::subscribed;
@@ -17,16 +18,28 @@ use crate::connection::subscribed;
 pub(crate) struct RedisHints {
     client: Client,
     channel: String,
-    listener: Option<PubSub>,
+    state: State,
+}
+
+/// What is waited for is kept here, since the future of [`Hints::next`] may be dropped at any time.
+enum State {
+    Connecting(Pin<Box<dyn Future<Output = RedisResult<PubSub>> + Send>>),
+    Pausing(Pin<Box<Sleep>>),
+    Listening(PubSub),
 }
 
 /// The pause before a broken connection is made again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl RedisHints {
-    pub(crate) const fn new(client: Client, channel: String) -> Self {
-        Self { client, channel, listener: None }
+    pub(crate) fn new(client: Client, channel: String) -> Self {
+        let state = connecting(client.clone(), channel.clone());
+        Self { client, channel, state }
     }
+}
+
+fn connecting(client: Client, channel: String) -> State {
+    State::Connecting(Box::pin(async move { subscribed(&client, &channel).await }))
 }
 
 impl fmt::Debug for RedisHints {
@@ -39,26 +52,30 @@ impl fmt::Debug for RedisHints {
 impl Hints for RedisHints {
     async fn next(&mut self) {
         loop {
-            let Some(listener) = &mut self.listener else {
-                match subscribed(&self.client, &self.channel).await {
+            match &mut self.state {
+                State::Connecting(connecting) => match connecting.await {
                     Ok(listener) => {
-                        self.listener = Some(listener);
+                        self.state = State::Listening(listener);
                         // Whatever happened before is worth a look: the server may have gone back to older rows.
                         return;
                     }
                     Err(error) => {
                         debug!(%error, "no hints from Redis for now");
-                        sleep(PAUSE).await;
-                        continue;
+                        self.state = State::Pausing(Box::pin(sleep(PAUSE)));
                     }
+                },
+                State::Pausing(pause) => {
+                    pause.await;
+                    self.state = connecting(self.client.clone(), self.channel.clone());
                 }
-            };
-            if listener.on_message().next().await.is_some() {
-                return;
+                State::Listening(listener) => {
+                    if listener.on_message().next().await.is_some() {
+                        return;
+                    }
+                    debug!("the connection for hints from Redis broke");
+                    self.state = State::Pausing(Box::pin(sleep(PAUSE)));
+                }
             }
-            debug!("the connection for hints from Redis broke");
-            self.listener = None;
-            sleep(PAUSE).await;
         }
     }
 }

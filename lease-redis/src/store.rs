@@ -13,7 +13,7 @@ use redis::{Arg, Client, Pipeline, Value, cmd, pipe};
 use stream_types::Name;
 
 use crate::codec::{decode_lease, decode_worker, encode_lease, encode_worker};
-use crate::connection::Connection;
+use crate::connection::{Connection, attentive};
 use crate::error::store_error;
 use crate::hints::RedisHints;
 use crate::keys::Keys;
@@ -36,8 +36,12 @@ pub struct RedisStore {
 impl RedisStore {
     /// The command that makes a user with no more rights than a worker needs; give it a password of your own.
     pub const ACL: &str = "ACL SETUSER leasehold on >PASSWORD resetkeys ~{leasehold:* resetchannels &{leasehold:* \
-         -@all +@connection -@dangerous +eval +evalsha +script|load +hget +hset +hdel +hvals +time +publish \
+         -@all +@connection -@dangerous +cluster|slots +cluster|shards +eval +evalsha +script|load +hget +hset +hdel +hvals +time +publish \
          +subscribe +unsubscribe +wait +info";
+
+    /// The most words that a command given to [`RedisStore::put_with`] may have, its name included. A script of Redis can
+    /// take no more than about 8,000 values apart.
+    pub const MAX_WORDS: usize = 7_000;
 
     /// Connects to the server at a URL such as `redis://USER:PASSWORD@HOST:PORT`, with the default settings.
     ///
@@ -55,6 +59,7 @@ impl RedisStore {
     ///
     /// The server cannot be reached, refuses the user, or may delete leases by itself, unless the settings accept that.
     pub async fn from_client(client: Client, application: Name, settings: RedisSettings) -> Result<Self, StoreError> {
+        let client = attentive(&client)?;
         let connection = Connection::to_server(&client).await?;
         let acknowledged = match settings.acknowledgement {
             Some(acknowledgement) => Some((Connection::to_server(&client).await?, acknowledgement)),
@@ -82,7 +87,7 @@ impl RedisStore {
             return Err(StoreError::new(StoreErrorKind::Invalid, StoreOperation::Connect, message));
         }
         let connection = Connection::to_cluster(cluster).await?;
-        let listens_to = settings.has_hints.then_some(any_node);
+        let listens_to = if settings.has_hints { Some(attentive(&any_node)?) } else { None };
         Self::new(connection, None, listens_to, application, settings.accepts_eviction).await
     }
 
@@ -116,12 +121,14 @@ impl RedisStore {
     /// Writes `next` if the row is as expected, **and together with it carries out these commands**; if it is not, does
     /// neither. So results and checkpoint are stored together.
     ///
-    /// No other client sees one without the other. But Redis takes nothing back: if one of the commands fails, such as
-    /// one on a key of another type, those before it have been carried out, and the row is not written.
+    /// No other client sees one without the other. But **Redis takes nothing back**: if one of the commands fails, such as
+    /// one on a key of another type, those before it have been carried out, and the row is not written. Whoever tries
+    /// again carries them out again. So give it commands that cannot fail.
     ///
     /// # Errors
     ///
-    /// Those of [`LeaseStore::put`]; a command fails; in a Cluster, a key is on another node.
+    /// Those of [`LeaseStore::put`]; a command has more than [`RedisStore::MAX_WORDS`] words, before anything is sent; a
+    /// command fails; in a Cluster, a key is on another node.
     pub async fn put_with(
         &self,
         expected: Expected,
@@ -129,6 +136,12 @@ impl RedisStore {
         commands: &Pipeline,
     ) -> Result<Outcome<Lease>, StoreError> {
         StoreError::check_version(expected, next)?;
+        if let Some(command) = commands.cmd_iter().find(|command| command.args_iter().len() > Self::MAX_WORDS) {
+            let (words, most) = (command.args_iter().len(), Self::MAX_WORDS);
+            let message =
+                format!("Redis: a command of {words} words is more than a script can carry out: the most is {most}");
+            return Err(StoreError::new(StoreErrorKind::Invalid, StoreOperation::Put, message));
+        }
         let is_news = next.last_change.is_news();
         let row = encode_lease(next);
         let answer = self.write(StoreOperation::Put, &next.key, expected, &row, is_news, commands).await?;
@@ -189,8 +202,7 @@ impl RedisStore {
         // Zero would wait for ever.
         let milliseconds = u64::try_from(within.as_millis()).unwrap_or(u64::MAX).max(1);
         pipeline.cmd("WAIT").arg(replicas).arg(milliseconds);
-        let answer = pipeline.query_async(&mut connection.clone()).await;
-        let (answer, acknowledged): (Value, u32) = answer.map_err(|error| store_error(operation, error))?;
+        let (answer, acknowledged): (Value, u32) = connection.send(operation, &pipeline).await?;
         if acknowledged < replicas {
             let message = format!("Redis: {acknowledged} replicas of {replicas} had the write within {within:?}");
             return Err(StoreError::new(StoreErrorKind::Ambiguous, operation, message));

@@ -76,6 +76,14 @@ impl Position {
     }
 }
 
+impl Position {
+    /// The one of two positions that lies further on.
+    #[must_use]
+    pub fn furthest(self, other: Self) -> Self {
+        if self.may_advance_to(&other) { other } else { self }
+    }
+}
+
 impl From<StartPosition> for Position {
     fn from(start: StartPosition) -> Self {
         Self::Start(start)

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use crate::certificate::Certificate;
 use crate::folder::Folder;
-use crate::port::{free_port, wait_until_it_listens};
+use crate::port::{LOOK, START_DEADLINE, free_port, wait_until_it_listens};
 use crate::program::{as_user, found_or_installed, is_root, run};
 
 /// Not secret: the server is private, on loopback, and gone after the tests.
@@ -85,7 +86,23 @@ impl Postgres {
         server.args(["-c", "fsync=off", "-c", "max_connections=400"]).args(&self.arguments);
         let server = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.server = Some(server.map_err(|error| format!("postgres cannot be run: {error}"))?);
-        wait_until_it_listens(self.port)
+        wait_until_it_listens(self.port)?;
+        self.wait_until_it_is_ready()
+    }
+
+    /// It listens before it takes anybody in.
+    fn wait_until_it_is_ready(&self) -> Result<(), String> {
+        let mut last = String::new();
+        let begun = Instant::now();
+        while begun.elapsed() < START_DEADLINE {
+            let mut ask = Command::new(self.programs.join("pg_isready"));
+            match run(ask.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])) {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error,
+            }
+            std::thread::sleep(LOOK);
+        }
+        Err(format!("Postgres is not ready after {START_DEADLINE:?}: {last}"))
     }
 
     /// Stops the server: its connections break, and it takes no more.

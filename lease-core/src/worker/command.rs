@@ -111,6 +111,9 @@ pub enum CheckpointError {
     /// The worker no longer has the lease. Stop working on the shard: its records go to another worker.
     #[error("the lease is lost, so that another worker may read the shard: nothing was stored")]
     LeaseLost,
+    /// Another transaction of the same shard began before this one was given the row. There is one at a time.
+    #[error("another checkpoint of this shard was begun while this one waited: begin one after the other")]
+    Superseded,
     /// A later position is stored already.
     #[error("a checkpoint cannot go back from {stored} to {asked}")]
     Backwards {
@@ -133,6 +136,13 @@ pub enum Ending {
         worker: WorkerId,
         /// The other process.
         by: Incarnation,
+    },
+    /// The store refuses the worker's registration, and always will.
+    Refused,
+    /// The application has leases of a stream that the worker does not follow.
+    ForeignStream {
+        /// That stream.
+        stream: Name,
     },
     /// The leases are for an earlier stream of the same name.
     StreamRecreated {

@@ -19,7 +19,9 @@ impl Worker {
             // The reply to an earlier try was lost: the row is this very write.
             Ok(Outcome::Conflict { current: Some(current) }) if current == write.next => self.accepted(write),
             Ok(Outcome::Conflict { current }) => {
-                self.table.learn(key, current, self.now);
+                if self.table.learn(key, current, self.now) {
+                    self.floor_wanted = Some(self.now);
+                }
                 self.refused(&write);
             }
             // What became of the write, the list will show. A loan that was given up may be asked for again at once.
@@ -99,7 +101,9 @@ impl Worker {
         let me = self.id();
         let is_kept = |(key, holding): (&LeaseKey, &Holding)| {
             let row = self.table.get(key);
-            row.is_some_and(|row| row.is_owned_by(&me) && row.epoch == holding.epoch) || self.table.is_writing(key)
+            let is_mine = row.is_some_and(|row| row.is_owned_by(&me) && row.epoch == holding.epoch);
+            // What was done since a row went back may have gone with it: it is read again, from where the row stands.
+            (is_mine && !self.table.went_back(key)) || self.table.is_writing(key)
         };
         let lost: Vec<LeaseKey> =
             self.holdings.iter().filter(|entry| !is_kept(*entry)).map(|(key, _)| key.clone()).collect();
@@ -146,6 +150,12 @@ impl Worker {
         let me = self.id();
         let Some(holding) = self.holdings.get_mut(key) else { return };
         if let (Some(row), Some(position)) = (self.table.get(key).cloned(), holding.unsaved.take()) {
+            // Asked for while a row was on loan, and overtaken by it.
+            if !row.position.may_advance_to(&position) {
+                let result = Err(CheckpointError::Backwards { stored: row.position, asked: position });
+                self.commands.push(Command::ReportCheckpoint { key: key.clone(), epoch: row.epoch, result });
+                return;
+            }
             let next = row.checkpointed(position, &me);
             self.commands.push(self.table.write_over(&row, next, self.now));
         }
@@ -171,8 +181,8 @@ impl Worker {
         let Some(holding) = holding.filter(|holding| holding.activity == Activity::Draining) else { return };
         // A processor may have stored more than the batches that it finished.
         let candidates = [self.table.newest_position(key).cloned(), holding.unsaved.take(), position];
-        let furthest = candidates.into_iter().flatten().reduce(|a, b| if a.may_advance_to(&b) { b } else { a });
-        let Some(furthest) = furthest else { return };
+        let Some(furthest) = candidates.into_iter().flatten().reduce(Position::furthest) else { return };
+        holding.row_wanted = None;
         holding.activity = Activity::Drained(furthest);
         self.hand_over_drained(key);
     }
@@ -183,6 +193,7 @@ impl Worker {
             stream.add_children(&key.stream, &children, &self.table, self.now);
         }
         holding.unsaved = None;
+        holding.row_wanted = None;
         holding.activity = Activity::Ending(children);
         self.chores.repair = true;
     }

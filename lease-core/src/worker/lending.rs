@@ -8,17 +8,13 @@ use crate::{Epoch, LeaseKey};
 impl Worker {
     /// The reader of a shard wants to write its next checkpoint itself, together with its results.
     pub(super) fn on_row_asked(&mut self, key: &LeaseKey, epoch: Epoch, position: Position) {
-        // What is stored already must not be done once more, though a plain checkpoint might be stored again.
-        let is_stored = self.table.newest_position(key) == Some(&position);
-        let refusal = match self.may_checkpoint(key, epoch, &position) {
-            Ok(_) if is_stored => CheckpointError::Backwards { stored: position.clone(), asked: position },
+        match self.may_checkpoint(key, epoch, &position) {
             Ok(holding) => {
                 holding.row_wanted = Some(position);
-                return self.lend(key);
+                self.lend(key);
             }
-            Err(refusal) => refusal,
-        };
-        self.commands.push(Command::LendRow { key: key.clone(), epoch, row: Err(refusal) });
+            Err(refusal) => self.commands.push(Command::LendRow { key: key.clone(), epoch, row: Err(refusal) }),
+        }
     }
 
     /// Lends the row that is asked for, unless a write is under way; then it follows that one.
@@ -29,6 +25,13 @@ impl Worker {
         let me = self.id();
         let Some(holding) = self.holdings.get_mut(key) else { return };
         let (Some(row), Some(position)) = (self.table.get(key).cloned(), holding.row_wanted.take()) else { return };
+        // What is stored already must not be done once more, though a plain checkpoint might be stored again. It may have
+        // been stored while this one waited.
+        if row.position == position || !row.position.may_advance_to(&position) {
+            let row = Err(CheckpointError::Backwards { stored: row.position, asked: position });
+            let epoch = holding.epoch;
+            return self.commands.push(Command::LendRow { key: key.clone(), epoch, row });
+        }
         // Whatever else was to be stored lies before it: readers ask for one thing after the other.
         holding.unsaved = None;
         let (epoch, next) = (holding.epoch, row.checkpointed(position, &me));

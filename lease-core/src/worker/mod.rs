@@ -68,6 +68,8 @@ pub struct Worker {
     workers_read: Option<Moment>,
     /// The store's word on which epochs may still be given out.
     epoch_floor: Epoch,
+    /// Since when that word may be out of date, because the store may have gone back to older rows.
+    floor_wanted: Option<Moment>,
     table: Table,
     listing: Listing,
     plan: Option<Plan>,
@@ -113,12 +115,13 @@ impl Worker {
         let row = WorkerRow { zone: settings.zone.clone(), ..WorkerRow::registering(id, settings.capacity) };
         Self {
             nonce,
-            pulse: Pulse::new(row, &settings),
+            pulse: Pulse::starting_at(Moment::START, row, &settings),
             settings,
             liveness: Liveness::default(),
             workers: Vec::new(),
             workers_read: None,
             epoch_floor: Epoch::NEVER_OWNED,
+            floor_wanted: None,
             table: Table::default(),
             listing: Listing::default(),
             plan: None,
@@ -219,6 +222,10 @@ impl Worker {
 
     fn end(&mut self, ending: Ending) {
         self.stop_all(StopReason::WorkerEnded);
+        // Nobody should count on a worker that never was one of them.
+        if let (Ending::ForeignStream { .. }, Some(row)) = (&ending, self.pulse.written()) {
+            self.commands.push(Command::Forget(row.clone()));
+        }
         self.commands.push(Command::End(ending));
         self.ended = true;
     }

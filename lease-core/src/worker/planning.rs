@@ -85,6 +85,17 @@ impl Worker {
         blocked
     }
 
+    /// Whether the store may have lost its newest rows since it last said which epochs may still be given out. Then a
+    /// heartbeat has to ask it first.
+    fn awaits_floor(&mut self) -> bool {
+        let is_stale = self.floor_wanted.is_some();
+        if is_stale {
+            self.chores.postponed = true;
+            self.pulse.hurry();
+        }
+        is_stale
+    }
+
     fn target(&self, key: &LeaseKey) -> Option<&Name> {
         self.plan.as_ref().and_then(|plan: &Plan| plan.target(key))
     }
@@ -105,7 +116,7 @@ impl Worker {
     }
 
     fn take(&mut self, key: &LeaseKey) {
-        if self.is_blocked(key) {
+        if self.is_blocked(key) || self.awaits_floor() {
             return;
         }
         if let Some(lease) = self.table.get(key).cloned() {
@@ -133,6 +144,7 @@ impl Worker {
         }
         let Some(holding) = self.holdings.get_mut(&lease.key) else { return };
         let Activity::Drained(position) = std::mem::replace(&mut holding.activity, Activity::Reading) else { return };
+        let position = position.furthest(lease.position.clone());
         holding.unsaved = Some(position.clone()).filter(|position| *position != lease.position);
         self.commands.push(Command::StartShard(lease.clone().at(position)));
         self.save(&lease.key);
@@ -161,6 +173,9 @@ impl Worker {
         if self.is_blocked(key) {
             return;
         }
+        if self.awaits_floor() {
+            return;
+        }
         // A receiver that does not know yet that this worker leaves would count on it, and hand leases back.
         if self.pulse.row.leaving && !self.pulse.is_leaving_known() {
             return;
@@ -172,7 +187,9 @@ impl Worker {
             None => lease.released(&me),
         };
         let next = next.in_epoch_of_at_least(self.epoch_floor);
-        let next = next.at(position.unwrap_or_else(|| lease.position.clone()));
+        // A loan may have stored more than the reader knew of when it was drained.
+        let stored = lease.position.clone();
+        let next = next.at(position.map_or(stored.clone(), |drained| drained.furthest(stored)));
         self.commands.push(self.table.write_over(&lease, next, self.now));
     }
 

@@ -40,7 +40,8 @@ struct Beating {
 }
 
 impl Pulse {
-    pub(super) fn new(row: WorkerRow, settings: &WorkerSettings) -> Self {
+    /// A pulse that begins at that moment.
+    pub(super) fn starting_at(now: Moment, row: WorkerRow, settings: &WorkerSettings) -> Self {
         Self {
             row,
             interval: settings.heartbeat_interval,
@@ -50,7 +51,7 @@ impl Pulse {
             in_flight: None,
             written: None,
             last_sent: None,
-            next: Moment::START,
+            next: now,
             failures: 0,
             registering_since: None,
             registered: None,

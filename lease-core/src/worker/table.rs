@@ -1,6 +1,5 @@
 //! The lease table as one worker knows it.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -162,21 +161,22 @@ impl Table {
         self.deletes.remove(key);
     }
 
-    /// Takes note of what the store is known to have under a key now.
-    pub(super) fn learn(&mut self, key: &LeaseKey, row: Option<Lease>, now: Moment) {
-        let Some(rows) = &mut self.rows else { return };
+    /// Takes note of what the store is known to have under a key now. Returns whether that is older than what it had.
+    pub(super) fn learn(&mut self, key: &LeaseKey, row: Option<Lease>, now: Moment) -> bool {
+        let Some(rows) = &mut self.rows else { return false };
         self.touched.insert(key.clone(), now);
         let before = rows.get(key).map(|row| row.version);
-        note_age(&mut self.went_back, key, before, row.as_ref().map(|row| row.version));
+        let went_back = note_age(&mut self.went_back, key, before, row.as_ref().map(|row| row.version));
         match row {
             Some(row) => rows.insert(key.clone(), row),
             None => rows.remove(key),
         };
+        went_back
     }
 
     /// Replaces the rows by a complete list, except where the worker itself knows better: a row that it is writing, or
-    /// has written since the list was asked for.
-    pub(super) fn replace(&mut self, listed: Vec<Lease>, list_sent: Moment) {
+    /// has written since the list was asked for. Returns whether a row is older than it was.
+    pub(super) fn replace(&mut self, listed: Vec<Lease>, list_sent: Moment) -> bool {
         self.touched.retain(|_, at| *at >= list_sent);
         let before = self.rows.take().unwrap_or_default();
         let mut rows: BTreeMap<LeaseKey, Lease> = listed.into_iter().map(|row| (row.key.clone(), row)).collect();
@@ -186,8 +186,10 @@ impl Table {
                 None => rows.remove(key),
             };
         }
+        let mut any_went_back = false;
         for (key, row) in &rows {
-            note_age(&mut self.went_back, key, before.get(key).map(|row| row.version), Some(row.version));
+            let known = before.get(key).map(|row| row.version);
+            any_went_back |= note_age(&mut self.went_back, key, known, Some(row.version));
         }
         let is_unconfirmed = |row: &&Lease| {
             let lacks_a_parent =
@@ -196,6 +198,7 @@ impl Table {
         };
         self.unconfirmed = rows.values().filter(is_unconfirmed).map(|row| row.key.clone()).collect();
         self.rows = Some(rows);
+        any_went_back
     }
 
     /// Whether the row is older than the worker has known it to be. What it says of owners may be long over.
@@ -215,11 +218,13 @@ impl Table {
     }
 }
 
-/// Versions only grow, so a row of a lower one was written before what was known of it.
-fn note_age(went_back: &mut BTreeSet<LeaseKey>, key: &LeaseKey, before: Option<Version>, now: Option<Version>) {
-    match now.cmp(&before) {
-        Ordering::Less => went_back.insert(key.clone()),
-        Ordering::Equal => false,
-        Ordering::Greater => went_back.remove(key),
-    };
+/// Versions only grow, so a row of a lower one was written before what was known of it. Returns whether it is.
+fn note_age(went_back: &mut BTreeSet<LeaseKey>, key: &LeaseKey, before: Option<Version>, now: Option<Version>) -> bool {
+    let is_older = now < before;
+    if is_older {
+        went_back.insert(key.clone());
+    } else if now > before {
+        went_back.remove(key);
+    }
+    is_older
 }

@@ -2,9 +2,10 @@
 
 use stream_types::{Name, Shard};
 
-use super::{Command, Ending, Listing, Stream, Worker};
+use super::pulse::Pulse;
+use super::{Command, Ending, Listing, StopReason, Stream, Worker};
 use crate::plan::designated;
-use crate::{Beat, Expected, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
+use crate::{Beat, Epoch, Expected, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
 
 impl Worker {
     /// For how many lease durations a worker must be silent before its row is removed.
@@ -36,18 +37,37 @@ impl Worker {
                 self.epoch_floor = self.epoch_floor.max(epoch_floor);
                 self.on_beat_written(workers);
             }
-            Ok(Beat::Replaced { by }) if self.pulse.is_registered() => {
-                self.end(Ending::Replaced { worker: self.id(), by: by.incarnation });
+            Ok(Beat::Replaced { by }) if !self.pulse.is_registered() => {
+                self.pulse.succeed(by.incarnation, self.nonce, self.now);
             }
-            Ok(Beat::Replaced { by }) => self.pulse.succeed(by.incarnation, self.nonce, self.now),
-            Err(_) => self.pulse.failed(),
+            Ok(Beat::Replaced { by }) if by.incarnation.number < self.id().incarnation.number => self.register_again(),
+            Ok(Beat::Replaced { by }) => self.end(Ending::Replaced { worker: self.id(), by: by.incarnation }),
+            Err(kind) if !kind.is_retryable() && !self.pulse.is_registered() => self.end(Ending::Refused),
+            Err(_) => {
+                // A store without a floor keeps what it has confirmed, whatever happens to it.
+                if self.epoch_floor > Epoch::NEVER_OWNED {
+                    self.floor_wanted = Some(self.now);
+                }
+                self.pulse.failed();
+            }
         }
+    }
+
+    /// The registry shows an earlier process of this name: it has lost its newest rows, and nobody took over.
+    fn register_again(&mut self) {
+        self.stop_all(StopReason::HeartbeatLate);
+        self.table.drop_retries();
+        let row = &self.pulse.row;
+        let incarnation = row.incarnation.successor(self.nonce);
+        let row = WorkerRow { incarnation, heartbeat: WorkerRow::REGISTERS, ..row.clone() };
+        self.pulse = Pulse::starting_at(self.now, row, &self.settings);
     }
 
     fn on_beat_written(&mut self, workers: Vec<WorkerRow>) {
         let was_valid = self.pulse.is_valid();
         let was_cautious = !self.pulse.has_outlasted_predecessor();
         let Some(sent) = self.pulse.confirmed() else { return };
+        self.floor_wanted = self.floor_wanted.filter(|since| sent < *since);
 
         let before = self.news();
         self.liveness.observe(&workers, sent, self.now);
@@ -98,10 +118,12 @@ impl Worker {
             return;
         };
         let Listing { wanted, hinted, .. } = self.listing;
-        self.table.replace(leases, sent);
+        if self.table.replace(leases, sent) {
+            self.floor_wanted = Some(self.now);
+        }
         let wanted = wanted || self.table.has_unconfirmed();
         self.listing = Listing { wanted, hinted, last: Some(sent), received: Some(self.now), ..Listing::default() };
-        if let Some(ending) = self.recreated_stream() {
+        if let Some(ending) = self.recreated_stream().or_else(|| self.foreign_stream()) {
             return self.end(ending);
         }
         self.drop_lost();
@@ -117,6 +139,14 @@ impl Worker {
             let leased = row.stream.created.filter(|leased| *leased != found)?;
             Some(Ending::StreamRecreated { stream: stream.clone(), leased, found })
         })
+    }
+
+    /// A stream that this worker does not follow, of which the application has leases. It would be given some of them, and
+    /// could not read them.
+    fn foreign_stream(&self) -> Option<Ending> {
+        let mut unfinished = self.table.rows().into_iter().flatten().filter(|row| !row.is_finished());
+        let foreign = unfinished.find(|row| !self.streams.contains_key(&row.key.stream))?;
+        Some(Ending::ForeignStream { stream: foreign.key.stream.clone() })
     }
 
     /// The chores of the whole fleet, which fall to one worker that all agree on.
@@ -175,7 +205,9 @@ impl Worker {
                 self.table.learn(key, None, self.now);
                 self.pulse.row.generation += 1;
             }
-            Ok(Outcome::Conflict { current }) => self.table.learn(key, current, self.now),
+            Ok(Outcome::Conflict { current }) => {
+                self.table.learn(key, current, self.now);
+            }
             // The next reconciliation finds the tombstone again.
             Err(_) => {}
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lease_core::testing::block_on_ready;
 use lease_core::worker::{Command, Ending, Event, StopReason, Worker, WorkerSettings};
-use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts, WorkerId};
+use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts, WorkerId, WorkerRow};
 use stream_types::{Position, Shard, Timestamp};
 
 pub(crate) use super::process::Weather;
@@ -179,14 +179,23 @@ impl World {
         self.process(worker).next_list = Some(vec![row]);
     }
 
+    /// A worker's row in the registry.
+    pub(crate) fn row(&self, worker: &str) -> WorkerRow {
+        self.rows().into_iter().find(|row| row.name.as_str() == worker).expect("it is registered")
+    }
+
     /// The names in the registry.
     pub(crate) fn registered(&self) -> Vec<String> {
-        let witness = lease_core::WorkerRow::registering(lease_core::testing::worker("witness"), None);
+        self.rows().into_iter().map(|row| row.name.to_string()).collect()
+    }
+
+    fn rows(&self) -> Vec<WorkerRow> {
+        let witness = WorkerRow::registering(lease_core::testing::worker("witness"), None);
         let beat = block_on_ready(self.store.heartbeat(&witness)).expect("memory does not fail");
         let forgotten = block_on_ready(self.store.forget(&witness)).expect("memory does not fail");
         assert_eq!(forgotten, lease_core::Outcome::Applied);
         let lease_core::Beat::Written { workers, .. } = beat else { panic!("the witness registers") };
-        workers.into_iter().map(|row| row.name.to_string()).filter(|name| name != "witness").collect()
+        workers.into_iter().filter(|row| row.name.as_str() != "witness").collect()
     }
 
     pub(crate) fn tell(&mut self, worker: &str, event: Event) {

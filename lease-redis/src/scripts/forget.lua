@@ -8,6 +8,6 @@ if current ~= ARGV[2] then
 end
 redis.call('HDEL', KEYS[1], ARGV[1])
 if ARGV[3] ~= '' then
-    redis.call('PUBLISH', ARGV[3], '')
+    redis.pcall('PUBLISH', ARGV[3], '')
 end
 return 1

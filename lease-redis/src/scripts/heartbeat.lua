@@ -30,7 +30,7 @@ if current then
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[5])
 if ARGV[7] ~= '' then
-    redis.call('PUBLISH', ARGV[7], '')
+    redis.pcall('PUBLISH', ARGV[7], '')
 end
 local time = redis.call('TIME')
 local answer = {1, time[1] * 1000 + math.floor(time[2] / 1000)}

@@ -10,6 +10,10 @@ if current then
     version = string.match(current, '^(%d+) ') or 'damaged'
 end
 if version ~= ARGV[2] then
+    if current == ARGV[3] then
+        -- Written before, and the reply was lost. Once more, so that a WAIT on this connection waits for it.
+        redis.call('HSET', KEYS[1], ARGV[1], current)
+    end
     return current
 end
 local next = 5
@@ -24,6 +28,6 @@ else
     redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 end
 if ARGV[4] ~= '' then
-    redis.call('PUBLISH', ARGV[4], '')
+    redis.pcall('PUBLISH', ARGV[4], '')
 end
 return 1

@@ -1,7 +1,10 @@
 //! Errors of DynamoDB.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -118,24 +121,104 @@ async fn a_new_table_is_given_what_was_asked_for() {
     assert_eq!(tags.tags()[0].value(), "billing");
 }
 
-/// No emulator throttles or fails on demand, so this endpoint says what DynamoDB would, for as long as it is asked.
-fn endpoint_that_answers(status: &'static str, code: &'static str) -> String {
+/// No emulator throttles, fails, or has backups: this endpoint answers what DynamoDB would, by the operation that is asked
+/// for and how often it was asked for before.
+fn scripted(answer: impl Fn(&str, usize) -> (&'static str, String) + Send + 'static) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     let url = format!("http://{}", listener.local_addr().expect("it is bound"));
     std::thread::spawn(move || {
+        let mut asked: BTreeMap<String, usize> = BTreeMap::new();
         for connection in listener.incoming() {
             let mut connection = connection.expect("somebody connects");
             let mut request = [0; 64 * 1024];
             // One connection for one request, which is smaller than that.
-            if connection.read(&mut request).is_ok() {
-                let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"as asked"}}"#);
-                let length = body.len();
-                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-                let _closed = connection.write_all((head + &body).as_bytes());
-            }
+            let Ok(count) = connection.read(&mut request) else { continue };
+            let text = String::from_utf8_lossy(&request[..count]).into_owned();
+            let operation = text.split("DynamoDB_20120810.").nth(1).and_then(|rest| rest.split_whitespace().next());
+            let before = asked.entry(operation.unwrap_or_default().to_owned()).or_default();
+            let (status, body) = answer(operation.unwrap_or_default(), *before);
+            *before += 1;
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+            let _closed = connection.write_all((head + &body).as_bytes());
         }
     });
     url
+}
+
+fn refusal(code: &str) -> String {
+    format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"as asked"}}"#)
+}
+
+fn table(status: &str) -> String {
+    format!(
+        r#"{{"Table":{{"TableName":"t","TableStatus":"{status}","KeySchema":[{{"AttributeName":"application",
+        "KeyType":"HASH"}},{{"AttributeName":"row","KeyType":"RANGE"}}],"AttributeDefinitions":[]}}}}"#
+    )
+}
+
+const OK: &str = "200 OK";
+const BAD: &str = "400 Bad Request";
+
+/// A table that is being changed can be used; one that is being deleted is waited for, and made anew.
+#[tokio::test]
+async fn a_table_is_prepared_from_every_state() {
+    let updating = Dynamodb::at(scripted(|_operation, _| (OK, table("UPDATING"))));
+    let store = updating.store(worker("application").name);
+    store.prepare(&TableSettings::default()).await.unwrap();
+    store.verify().await.unwrap();
+
+    let deleting = Dynamodb::at(scripted(|operation, before| match (operation, before) {
+        ("DescribeTable", 0) => (OK, table("DELETING")),
+        ("DescribeTable", 1) => (BAD, refusal("ResourceNotFoundException")),
+        ("CreateTable", _) => (OK, "{}".into()),
+        ("DescribeTable", 2) => (OK, table("CREATING")),
+        _ => (OK, table("ACTIVE")),
+    }));
+    deleting.store(worker("application").name).prepare(&TableSettings::default()).await.unwrap();
+
+    let stuck = Dynamodb::at(scripted(|_operation, _| (OK, table("INACCESSIBLE_ENCRYPTION_CREDENTIALS"))));
+    let store = stuck.store(worker("application").name);
+    for error in [store.prepare(&TableSettings::default()).await.unwrap_err(), store.verify().await.unwrap_err()] {
+        says(&error, StoreErrorKind::Unavailable, &["DynamoDB", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"]);
+    }
+}
+
+/// A new table cannot have it at once; a table of somebody else's making is left as it is.
+#[tokio::test]
+async fn point_in_time_recovery_is_turned_on_for_a_new_table_only() {
+    let settings = TableSettings { point_in_time_recovery: true, ..TableSettings::default() };
+    let recoveries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&recoveries);
+    let new = Dynamodb::at(scripted(move |operation, before| match (operation, before) {
+        ("DescribeTable", 0) => (BAD, refusal("ResourceNotFoundException")),
+        ("CreateTable", _) => (OK, "{}".into()),
+        ("UpdateContinuousBackups", 0) => (BAD, refusal("ContinuousBackupsUnavailableException")),
+        ("UpdateContinuousBackups", _) => {
+            counted.fetch_add(1, Ordering::SeqCst);
+            (OK, "{}".into())
+        }
+        _ => (OK, table("ACTIVE")),
+    }));
+    let store = new.store(worker("application").name);
+    store.prepare(&settings).await.unwrap();
+    assert_eq!(recoveries.load(Ordering::SeqCst), 1);
+    store.prepare(&settings).await.unwrap();
+    assert_eq!(recoveries.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn who_may_not_create_the_table_is_told_what_it_takes() {
+    let place = Dynamodb::at(scripted(|operation, _| match operation {
+        "DescribeTable" => (BAD, refusal("ResourceNotFoundException")),
+        _ => (BAD, refusal("AccessDeniedException")),
+    }));
+    let error = place.store(worker("application").name).prepare(&TableSettings::default()).await.unwrap_err();
+    says(
+        &error,
+        StoreErrorKind::Invalid,
+        &["DynamoDB", "preparation", "dynamodb:CreateTable", "aws dynamodb create-table"],
+    );
 }
 
 #[tokio::test]
@@ -149,8 +232,12 @@ async fn throttling_is_told_apart_from_failure_and_from_refusal() {
         ("400 Bad Request", "AccessDeniedException", StoreErrorKind::Invalid),
         ("400 Bad Request", "UnrecognizedClientException", StoreErrorKind::Invalid),
     ] {
-        let place = Dynamodb::at(endpoint_that_answers(status, code));
+        let place = Dynamodb::at(scripted(move |_operation, _| (status, refusal(code))));
         let error = place.store(worker("application").name).put(Expected::Absent, &lease("a")).await.unwrap_err();
         says(&error, kind, &["DynamoDB", &place.table, "put", code]);
     }
+    // What stands between us and the service knows no codes.
+    let place = Dynamodb::at(scripted(|_operation, _| ("502 Bad Gateway", "<html>".into())));
+    let error = place.store(worker("application").name).put(Expected::Absent, &lease("a")).await.unwrap_err();
+    says(&error, StoreErrorKind::Ambiguous, &["DynamoDB", &place.table, "put"]);
 }

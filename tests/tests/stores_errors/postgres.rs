@@ -39,6 +39,28 @@ async fn a_server_that_refuses_connections() {
 }
 
 #[tokio::test]
+async fn a_host_that_does_not_exist() {
+    let error = refused("postgres://me:secret-word@no-such-host.invalid/x").await;
+    says(&error, StoreErrorKind::Unavailable, &["Postgres", "connection", "check the host"]);
+}
+
+/// Statements that are kept on a connection are lost, or met again, behind a proxy that hands the connection on.
+#[tokio::test]
+async fn hints_behind_a_pooling_proxy() {
+    let Some(url) = required("LEASEHOLD_TEST_PGBOUNCER") else { return };
+    let schema = fresh_schema();
+    connected(&url).await.in_schema(schema.clone()).without_hints().prepare().await.unwrap();
+    let mut listing = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let store = connected(&url).await.in_schema(schema.clone());
+        listing.spawn(async move { store.list().await });
+    }
+    let errors: Vec<StoreError> = listing.join_all().await.into_iter().filter_map(Result::err).collect();
+    let error = errors.first().expect("some connection was handed on");
+    says(error, StoreErrorKind::Invalid, &["Postgres", "list", "PostgresStore::without_hints()"]);
+}
+
+#[tokio::test]
 async fn a_wrong_password_and_a_missing_database() {
     let Some(url) = url() else { return };
     let (before, after) = url.rsplit_once('@').unwrap();
@@ -89,7 +111,13 @@ async fn a_row_damaged_by_hand_is_named_and_not_overwritten() {
     let row = lease("a");
     assert_eq!(store.put(Expected::Absent, &row).await.unwrap(), Outcome::Applied);
     execute(&url, format!("UPDATE {}.leases SET position = 'somewhere'", schema.name())).await;
-    for error in [store.list().await.unwrap_err(), store.get(&row.key).await.unwrap_err()] {
+    let taken = row.taken_by(&worker("one"));
+    for error in [
+        store.list().await.unwrap_err(),
+        store.get(&row.key).await.unwrap_err(),
+        store.put(Expected::Absent, &row).await.unwrap_err(),
+        store.put(Expected::Version(taken.version), &taken.released(&worker("one"))).await.unwrap_err(),
+    ] {
         says(&error, StoreErrorKind::Corrupt, &["lease stream/a", "position", "somewhere"]);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lease_core::testing::{lease, worker, worker_row};
 use lease_core::{Expected, LeaseStore, Outcome, StoreError, StoreErrorKind};
 use lease_redis::{Acknowledgement, RedisSettings, RedisStore};
+use redis::cluster::ClusterClient;
 use redis::{Client, cmd};
 use test_servers::Redis;
 use tests::backends::{self, Backend};
@@ -137,23 +138,77 @@ async fn a_user_that_may_only_read() {
     says(&error, StoreErrorKind::Invalid, &["Redis", "put", "leasehold schema redis"]);
 }
 
-/// The rights that the crate's documentation names are enough for everything.
+async fn does_all_that_a_worker_does(store: RedisStore) {
+    let mut hints = store.hints().expect("they are on");
+    hints.next().await;
+    let (row, me) = (lease("a"), worker_row("one"));
+    assert_eq!(store.put(Expected::Absent, &row).await.expect("put"), Outcome::Applied);
+    let _beat = store.heartbeat(&me).await.expect("heartbeat");
+    hints.next().await;
+    assert_eq!(store.list().await.expect("list"), std::slice::from_ref(&row));
+    assert_eq!(store.get(&row.key).await.expect("get"), Some(row.clone()));
+    assert_eq!(store.delete(&row.key, row.version).await.expect("delete"), Outcome::Applied);
+    assert_eq!(store.forget(&me).await.expect("forget"), Outcome::Applied);
+}
+
+/// The rights that `leasehold schema redis` names are enough for everything.
+fn make_the_user(server: &Redis) -> String {
+    let acl = RedisStore::ACL.replace("PASSWORD", "secret-word");
+    server.command(&acl.split_whitespace().collect::<Vec<_>>()).expect("the command is one");
+    format!("redis://leasehold:secret-word@127.0.0.1:{}", server.port())
+}
+
 #[tokio::test]
 async fn a_user_with_the_least_rights_can_do_all_that_a_worker_does() {
     let Some(server) = private(&[]) else { return };
-    let acl = RedisStore::ACL.replace("PASSWORD", "secret-word");
-    server.command(&acl.split_whitespace().collect::<Vec<_>>()).unwrap();
-    let store = connected(&format!("redis://leasehold:secret-word@127.0.0.1:{}", server.port())).await;
-    let mut hints = store.hints().unwrap();
-    hints.next().await;
-    let (row, me) = (lease("a"), worker_row("one"));
-    assert_eq!(store.put(Expected::Absent, &row).await.unwrap(), Outcome::Applied);
-    let _beat = store.heartbeat(&me).await.unwrap();
-    hints.next().await;
-    assert_eq!(store.list().await.unwrap(), std::slice::from_ref(&row));
-    assert_eq!(store.get(&row.key).await.unwrap(), Some(row.clone()));
-    assert_eq!(store.delete(&row.key, row.version).await.unwrap(), Outcome::Applied);
-    assert_eq!(store.forget(&me).await.unwrap(), Outcome::Applied);
+    does_all_that_a_worker_does(connected(&make_the_user(&server)).await).await;
+}
+
+#[tokio::test]
+async fn a_user_with_the_least_rights_can_do_the_same_in_a_cluster() {
+    if backends::RedisCluster::fresh().is_none() {
+        return;
+    }
+    let server = Redis::start_cluster().expect("it starts, as the shared one did");
+    let url = make_the_user(&server);
+    let (cluster, node) = (ClusterClient::new([url.as_str()]).unwrap(), Client::open(url.as_str()).unwrap());
+    let store = RedisStore::from_cluster(&cluster, node, worker("application").name, RedisSettings::default()).await;
+    does_all_that_a_worker_does(store.unwrap()).await;
+}
+
+/// A connection that could not be made for another reason than the network is tried again, too.
+#[tokio::test]
+async fn a_user_that_was_gone_for_a_while_is_let_in_again() {
+    let Some(server) = private(&[]) else { return };
+    let store = connected(&make_the_user(&server)).await;
+    server.command(&["ACL", "DELUSER", "leasehold"]).unwrap();
+    for _ in 0..3 {
+        assert!(store.list().await.is_err());
+    }
+    let _url = make_the_user(&server);
+    let back = async { while store.list().await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(30), back).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_command_of_too_many_words_is_refused_before_anything_is_sent() {
+    let Some(server) = private(&[]) else { return };
+    let store = connected(&server.url()).await;
+    let words: Vec<String> = (0..RedisStore::MAX_WORDS).map(|word| word.to_string()).collect();
+    for (count, is_refused) in [(RedisStore::MAX_WORDS - 2, false), (RedisStore::MAX_WORDS - 1, true)] {
+        let mut commands = redis::pipe();
+        commands.incr("before", 1).rpush("list", &words[..count]);
+        let row = lease(&format!("shard-{count}"));
+        let answer = store.put_with(Expected::Absent, &row, &commands).await;
+        match answer {
+            Ok(outcome) => assert_eq!((outcome, is_refused), (Outcome::Applied, false)),
+            Err(error) => {
+                assert!(is_refused, "{error}");
+                says(&error, StoreErrorKind::Invalid, &["Redis", "7001 words", "7000"]);
+            }
+        }
+    }
+    assert_eq!(server.command(&["GET", "before"]).unwrap(), "1");
 }
 
 #[tokio::test]
