@@ -129,6 +129,19 @@ fn a_lease_table_that_cannot_be_reached_or_read() {
     }
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn standard_output_that_takes_no_more() {
+    let server = common::kinesis_with(&["--stream", "orders:1", "--produce", "20"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("the device is there");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
+    command.args(["consume", "--stream", "orders", "--endpoint-url", &server.url]).stdout(full);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).output().expect("the command runs");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("standard output takes no more: No space left"), "{error}");
+}
+
 /// What is printed can be piped to something that does not read it.
 #[test]
 #[cfg(all(feature = "dynamodb", feature = "postgres", feature = "redis"))]

@@ -223,6 +223,7 @@ async fn three_processes_outlive_everything(mut database: impl Database) {
         }
         for (payload, printers) in lines.printers.iter().filter(|(_, printers)| printers.len() > 1) {
             assert_eq!(printers[0], "victim", "{payload} was repeated without a crash: {printers:?}");
+            assert_eq!(printers.len(), 2, "{payload} was repeated more than once: {printers:?}");
         }
     }
 

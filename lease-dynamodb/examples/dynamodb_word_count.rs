@@ -1,10 +1,13 @@
 //! Counts the words of a stream in DynamoDB, exactly: start it several times, kill some, start others.
 //!
 //! ```console
-//! $ leasehold kinesis --stream words:4                 # or a stream of yours
+//! $ leasehold kinesis --stream words:4 --produce 10    # or a stream of yours
 //! $ export AWS_ENDPOINT_URL_KINESIS=http://127.0.0.1:4567 AWS_REGION=us-east-1
-//! $ cargo run --example dynamodb_word_count -- words leasehold
+//! $ cargo run -p lease-dynamodb --example dynamodb_word_count -- words leasehold
 //! ```
+//!
+//! It uses your AWS credentials, and creates the table if it is missing, which costs; `AWS_ENDPOINT_URL_DYNAMODB` is for a
+//! DynamoDB on your own machine.
 //!
 //! The counts and the checkpoint are stored in one transaction, so that no word is counted twice and none is missed.
 

@@ -1,9 +1,9 @@
 //! Counts the words of a stream in Postgres, exactly: start it several times, kill some, start others.
 //!
 //! ```console
-//! $ leasehold kinesis --stream words:4                 # or a stream of yours
+//! $ leasehold kinesis --stream words:4 --produce 10    # or a stream of yours
 //! $ export AWS_ENDPOINT_URL=http://127.0.0.1:4567 AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
-//! $ cargo run --example postgres_word_count -- words postgres://me:secret@localhost/app
+//! $ cargo run -p lease-postgres --example postgres_word_count -- words postgres://me:secret@localhost/app
 //! ```
 //!
 //! The counts and the checkpoint are stored in one transaction, so that no word is counted twice and none is missed.

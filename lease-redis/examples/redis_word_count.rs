@@ -1,9 +1,9 @@
 //! Counts the words of a stream in Redis, exactly: start it several times, kill some, start others.
 //!
 //! ```console
-//! $ leasehold kinesis --stream words:4                 # or a stream of yours
+//! $ leasehold kinesis --stream words:4 --produce 10    # or a stream of yours
 //! $ export AWS_ENDPOINT_URL=http://127.0.0.1:4567 AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
-//! $ cargo run --example redis_word_count -- words redis://localhost
+//! $ cargo run -p lease-redis --example redis_word_count -- words redis://localhost
 //! ```
 //!
 //! The counts and the checkpoint are stored by one script, so that no word is counted twice and none is missed.

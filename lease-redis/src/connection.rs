@@ -35,7 +35,7 @@ pub(crate) enum Connection {
 /// made: a manager that has been refused is replaced.
 #[derive(Clone)]
 pub(crate) struct Renewable {
-    client: Client,
+    client: Arc<Client>,
     manager: Arc<Mutex<ConnectionManager>>,
 }
 
@@ -54,7 +54,9 @@ impl Renewable {
                 | ErrorKind::RESP3NotSupported
                 | ErrorKind::Server(ServerErrorKind::ReadOnly)
         );
-        if is_lasting && let Ok(new) = ConnectionManager::new_lazy_with_config(self.client.clone(), manager_config()) {
+        if is_lasting
+            && let Ok(new) = ConnectionManager::new_lazy_with_config(Client::clone(&self.client), manager_config())
+        {
             *self.manager.lock().unwrap_or_else(PoisonError::into_inner) = new;
         }
     }
@@ -83,7 +85,7 @@ impl Connection {
     pub(crate) async fn to_server(client: &Client) -> Result<Self, StoreError> {
         let manager = client.get_connection_manager_with_config(manager_config()).await;
         let manager = manager.map_err(|error| store_error(StoreOperation::Connect, error))?;
-        Ok(Self::One(Renewable { client: client.clone(), manager: Arc::new(Mutex::new(manager)) }))
+        Ok(Self::One(Renewable { client: Arc::new(client.clone()), manager: Arc::new(Mutex::new(manager)) }))
     }
 
     pub(crate) async fn to_cluster(client: &ClusterClient) -> Result<Self, StoreError> {

@@ -50,10 +50,16 @@ async fn finds_its_own_writes(cut: &dyn LeaseStore, whole: &dyn LeaseStore, prox
     }
 
     let beat = WorkerRow { heartbeat: 2, ..first_beat };
+    let lost_before = proxy.lost();
     proxy.lose_the_answer_to("doomed-worker");
     if let Err(error) = cut.heartbeat(&beat).await {
         assert_eq!(error.kind(), StoreErrorKind::Ambiguous, "{error}");
     }
+    assert_eq!(proxy.lost(), lost_before + 1, "an answer was lost");
+    let witness = worker_row("witness");
+    let seen = whole.heartbeat(&witness).await.expect("heartbeat");
+    assert!(matches!(seen, Beat::Written { workers, .. } if workers.contains(&beat)), "the write was carried out");
+    assert_eq!(whole.forget(&witness).await.expect("forget"), Outcome::Applied);
     let next = WorkerRow { heartbeat: 3, ..beat };
     let answer = cut.heartbeat(&next).await.expect("the connection is made again");
     assert!(matches!(answer, Beat::Written { workers, .. } if workers == [next]));

@@ -52,7 +52,7 @@ impl Fleet {
     fn start(&mut self) {
         let mut command = Command::new(&self.example);
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let shown = self.example.display();
         self.processes.push(Process(child.unwrap_or_else(|error| panic!("{shown}: {error}: cargo build --examples"))));
     }
@@ -124,6 +124,8 @@ async fn stays_exact<Reading: Future<Output = Counts>>(
         assert!(begun.elapsed() < DEADLINE, "{} of {} words were counted", total(&read().await), total(&fleet.truth));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    // Nobody is at work any more that could count something once more.
+    fleet.processes.clear();
     assert_eq!(read().await, fleet.truth);
     drop(fleet);
     endpoint.stop().await;

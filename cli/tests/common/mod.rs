@@ -11,11 +11,14 @@ pub(crate) struct Server {
 
 /// Serves the streams on a free port.
 pub(crate) fn kinesis(streams: &[&str]) -> Server {
+    let arguments: Vec<&str> = streams.iter().flat_map(|stream| ["--stream", stream]).collect();
+    kinesis_with(&arguments)
+}
+
+/// Serves on a free port, with these further arguments.
+pub(crate) fn kinesis_with(arguments: &[&str]) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
-    command.args(["kinesis", "--port", "0"]);
-    streams.iter().for_each(|stream| {
-        command.args(["--stream", stream]);
-    });
+    command.args(["kinesis", "--port", "0"]).args(arguments);
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the command runs");
     let mut first_line = String::new();
     let output = process.stdout.take().expect("its output is piped");
