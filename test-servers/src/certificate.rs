@@ -15,7 +15,7 @@ pub(crate) struct Certificate {
 impl Certificate {
     pub(crate) fn new(folder: &Path) -> Result<Self, String> {
         let openssl = found_or_installed("openssl", || in_path("openssl"))?;
-        let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+        let (certificate, key) = (Self::path_in(folder), folder.join("key.pem"));
         let mut request = Command::new(openssl);
         request.args([
             "req",
@@ -31,5 +31,9 @@ impl Certificate {
         request.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]);
         run(request.arg("-keyout").arg(&key).arg("-out").arg(&certificate))?;
         Ok(Self { certificate, key })
+    }
+
+    pub(crate) fn path_in(folder: &Path) -> PathBuf {
+        folder.join("certificate.pem")
     }
 }

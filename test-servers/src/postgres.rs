@@ -115,6 +115,12 @@ impl Postgres {
         let _ended = server.wait();
     }
 
+    /// The certificate of a server that takes encrypted connections only.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        Certificate::path_in(self.folder.path())
+    }
+
     /// The URL of its database, as a user who may do everything.
     #[must_use]
     pub fn url(&self) -> String {

@@ -1,6 +1,6 @@
 //! A private Redis.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::certificate::Certificate;
@@ -42,7 +42,7 @@ impl Redis {
     /// Those of [`Redis::start`].
     pub fn start_with_tls() -> Result<Self, String> {
         let mut redis = Self::start(&[])?;
-        let Certificate { certificate, key } = Certificate::new(redis.folder())?;
+        let Certificate { certificate, key } = Certificate::new(redis.folder.path())?;
         let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
         let tls = ["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-auth-clients", "no"];
         redis.arguments.extend(["--port", "0", "--tls-port", &redis.port.to_string()].map(str::to_owned));
@@ -112,6 +112,12 @@ impl Redis {
         if output.status.success() { Ok(said) } else { Err(format!("Redis refuses {words:?}: {said}")) }
     }
 
+    /// The certificate of a server that takes encrypted connections only.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        Certificate::path_in(self.folder.path())
+    }
+
     /// The URL of the server.
     #[must_use]
     pub fn url(&self) -> String {
@@ -122,12 +128,6 @@ impl Redis {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
-    }
-
-    /// Where the server keeps its data.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Pulse {
     shortest_pause: Duration,
     validity: Duration,
     in_flight: Option<Beating>,
+    /// Who bore the name before this incarnation.
+    predecessor: Option<Incarnation>,
     /// The row as the registry has it.
     written: Option<WorkerRow>,
     last_sent: Option<Moment>,
@@ -49,6 +51,7 @@ impl Pulse {
             shortest_pause: settings.shortest_pause(),
             validity: settings.validity(),
             in_flight: None,
+            predecessor: None,
             written: None,
             last_sent: None,
             next: now,
@@ -178,6 +181,11 @@ impl Pulse {
         self.written.as_ref().is_some_and(|row| row.leaving)
     }
 
+    /// Whether that is the incarnation that this one has succeeded. It cannot have taken over the name again.
+    pub(super) fn has_succeeded(&self, other: Incarnation) -> bool {
+        self.predecessor == Some(other)
+    }
+
     /// The row as the registry certainly has it: none is on its way.
     pub(super) fn written(&self) -> Option<&WorkerRow> {
         self.written.as_ref().filter(|_| self.in_flight.is_none())
@@ -186,6 +194,7 @@ impl Pulse {
     /// The name is borne by this other incarnation: register again as its successor, at once.
     pub(super) fn succeed(&mut self, other: Incarnation, nonce: u64, now: Moment) {
         self.row.incarnation = other.successor(nonce);
+        self.predecessor = Some(other);
         self.in_flight = None;
         self.registering_since = None;
         self.next = now;
