@@ -34,7 +34,7 @@ fn closed_port() -> String {
 
 #[test]
 fn an_unknown_stream() {
-    let server = common::kinesis(&["orders:1"]);
+    let server = common::kinesis(&["--stream", "orders:1"]);
     refused(
         &["consume", "--stream", "oders", "--endpoint-url", &server.url],
         &["oders", "ResourceNotFoundException", "check --stream"],
@@ -97,7 +97,7 @@ fn a_stream_name_that_no_stream_has() {
 #[test]
 fn a_lease_table_that_does_not_exist() {
     let leases = "mysql://me:secret-word@host/db";
-    let server = common::kinesis(&["orders:1"]);
+    let server = common::kinesis(&["--stream", "orders:1"]);
     let consume = ["consume", "--stream", "orders", "--endpoint-url", &server.url, "--leases"];
     refused(&[&consume[..], &[leases]].concat(), &["--leases", "\"mysql\"", "postgres://"]);
     let error = String::from_utf8(leasehold(&[&consume[..], &[leases]].concat()).stderr).expect("text");
@@ -108,7 +108,7 @@ fn a_lease_table_that_does_not_exist() {
 #[test]
 #[cfg(all(feature = "dynamodb", feature = "postgres", feature = "redis"))]
 fn a_lease_table_that_cannot_be_reached_or_read() {
-    let server = common::kinesis(&["orders:1"]);
+    let server = common::kinesis(&["--stream", "orders:1"]);
     let consume = ["consume", "--stream", "orders", "--endpoint-url", &server.url, "--leases"];
     let dynamodb = tests::backends::DynamodbServer::new();
     let missing = format!("dynamodb://no-such-table?endpoint={}", dynamodb.url());
@@ -132,7 +132,7 @@ fn a_lease_table_that_cannot_be_reached_or_read() {
 #[test]
 #[cfg(target_os = "linux")]
 fn standard_output_that_takes_no_more() {
-    let server = common::kinesis_with(&["--stream", "orders:1", "--produce", "20"]);
+    let server = common::kinesis(&["--stream", "orders:1", "--produce", "20"]);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("the device is there");
     let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
     command.args(["consume", "--stream", "orders", "--endpoint-url", &server.url]).stdout(full);

@@ -10,7 +10,7 @@ use tests::endpoints::required;
 
 /// Prints some records, with the leases in that table, and trusting that certificate.
 fn consumes(leases: &str, certificate: &std::path::Path) {
-    let server = common::kinesis_with(&["--stream", "orders:2", "--produce", "50"]);
+    let server = common::kinesis(&["--stream", "orders:2", "--produce", "50"]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
     command.args(["consume", "--stream", "orders", "--endpoint-url", &server.url, "--max-records", "5"]);
     command.args(["--leases", leases]).env("SSL_CERT_FILE", certificate).stdin(Stdio::null());

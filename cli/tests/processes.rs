@@ -121,7 +121,7 @@ struct World {
 
 impl World {
     fn new(leases: String) -> Self {
-        let server = common::kinesis(&["orders:8"]);
+        let server = common::kinesis(&["--stream", "orders:8"]);
         let config = aws_sdk_kinesis::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))

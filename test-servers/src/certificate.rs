@@ -29,6 +29,8 @@ impl Certificate {
             "2",
         ]);
         request.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]);
+        // A server's certificate must not be that of an authority.
+        request.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
         run(request.arg("-keyout").arg(&key).arg("-out").arg(&certificate))?;
         Ok(Self { certificate, key })
     }

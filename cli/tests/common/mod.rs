@@ -9,14 +9,8 @@ pub(crate) struct Server {
     pub(crate) url: String,
 }
 
-/// Serves the streams on a free port.
-pub(crate) fn kinesis(streams: &[&str]) -> Server {
-    let arguments: Vec<&str> = streams.iter().flat_map(|stream| ["--stream", stream]).collect();
-    kinesis_with(&arguments)
-}
-
 /// Serves on a free port, with these further arguments.
-pub(crate) fn kinesis_with(arguments: &[&str]) -> Server {
+pub(crate) fn kinesis(arguments: &[&str]) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
     command.args(["kinesis", "--port", "0"]).args(arguments);
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the command runs");
