@@ -17,7 +17,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        println!("store calls per worker in {MINUTE:?} at rest: {WORKERS} workers, heartbeat interval 1 s, audit 60 s");
+        println!("store calls per worker in {MINUTE:?} at rest: {WORKERS} workers, heartbeat interval 1 s, audit by one of them every 60 s");
         println!("{:>8} {:>10} {:>12} {:>8} {:>8}", "shards", "worker", "heartbeats", "lists", "others");
         let mut fleets = Vec::new();
         for shard_count in SHARD_COUNTS {

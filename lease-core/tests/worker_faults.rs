@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::rows::{free_lease, shard, shards};
 use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World};
 use lease_core::testing::block_on_ready;
-use lease_core::worker::{Ending, StopReason};
+use lease_core::worker::{Ending, Event, StopReason};
 use lease_core::{Change, Expected, LeaseStore, Outcome, StreamFacts};
 use stream_types::{Position, StartPosition, Timestamp};
 
@@ -198,7 +198,7 @@ fn a_crash_moves_no_lease_of_the_living() {
 fn nothing_is_taken_from_a_worker_that_registered_a_moment_ago() {
     let mut world = World::busy(4, &["a"]);
     let beats = world.calls("a").heartbeats;
-    world.tell("a", lease_core::worker::Event::Hinted);
+    world.tell("a", Event::Hinted);
     world.run_until("a has read the workers' rows", |world| world.calls("a").heartbeats > beats);
 
     let joiner = lease_core::testing::worker("joiner");
@@ -217,7 +217,7 @@ fn the_lease_of_a_worker_without_a_row_is_taken() {
     let gone = lease_core::testing::worker("gone");
     let theirs = lease_core::Lease { version: lease_core::Version::FIRST, ..free_lease("old", &[]).taken_by(&gone) };
     assert_eq!(block_on_ready(world.store.put(Expected::Absent, &theirs)).unwrap(), Outcome::Applied);
-    world.tell("a", lease_core::worker::Event::Hinted);
+    world.tell("a", Event::Hinted);
     let took = world.run_until("it is read", |world| world.is_reading("a", "old"));
     assert!(took <= HEARTBEAT, "{took:?}");
 }
@@ -238,9 +238,11 @@ fn a_row_that_went_back_in_time_is_not_read_under_its_old_epoch() {
     let outcome = block_on_ready(world.store.put(Expected::Version(given.version), &moved_on)).unwrap();
     assert_eq!(outcome, Outcome::Applied);
     world.checkpoint(given.key.shard.as_str(), given.position.clone());
+    world.tell("c", Event::Hinted);
     world.run_until("b has seen it, and c reads", |world| world.reading()["b"] == 0 && world.reading()["c"] == 1);
 
     world.slip_into_the_next_list("b", given);
+    world.tell("b", Event::Hinted);
     // After each step, the world looks whether two workers read the same shard.
     world.run_for(Duration::from_secs(121));
     assert_eq!(world.reading()["c"], 1);
@@ -258,7 +260,8 @@ fn a_held_lease_whose_row_went_back_is_read_again_from_where_the_row_stands() {
     assert_eq!(world.lease(&shard).epoch, before.epoch);
     // Nothing is under way when the next list shows the row as it was before.
     world.slip_into_the_next_list("a", before.clone());
-    world.run_for(Duration::from_secs(121));
+    world.tell("a", Event::Hinted);
+    world.run_for(LEASE_DURATION);
     assert!(world.lease(&shard).epoch > before.epoch, "it was taken anew");
     assert_eq!(world.stops("a"), [StopReason::LeaseLost]);
 }

@@ -181,6 +181,8 @@ fn a_fleet_at_rest_calls_the_store_once_per_heartbeat() {
         assert!(lists <= 1, "{lists} lists in a minute");
         assert_eq!(others, 0, "other calls at rest");
     }
+    let lists: u64 = few.iter().map(|(_, lists, _)| lists).sum();
+    assert!(lists <= 1, "{lists} lists in a minute by the whole fleet");
     assert_eq!(calls(1_024), few, "the cost does not depend on the number of shards");
 }
 

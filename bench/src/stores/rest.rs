@@ -21,7 +21,9 @@ struct Measured {
 }
 
 pub(super) async fn run() -> Result<(), Box<dyn Error>> {
-    println!("calls per worker in {MINUTE:?} at rest: {WORKERS} workers, heartbeat interval 1 s, audit 60 s;");
+    println!(
+        "calls per worker in {MINUTE:?} at rest: {WORKERS} workers, heartbeat interval 1 s, audit by one of them every 60 s;"
+    );
     println!("of DynamoDB also its own count per worker: puts and write units, queries (pages) and read units");
     println!(
         "{:>10} {:>8} {:>11} {:>6} {:>7} {:>8} {:>8} {:>8} {:>8}",

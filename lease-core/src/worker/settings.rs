@@ -15,7 +15,8 @@ pub struct WorkerSettings {
     /// How often a worker writes its row and reads those of the others. Default 1 s; at most a third of the lease
     /// duration. This is the whole cost of a fleet at rest: one small write and one small read per worker.
     pub heartbeat_interval: Duration,
-    /// How often the leases are listed although nothing announced a change. Default 60 s.
+    /// How often one of the workers lists the leases although nothing announced a change, to find what was changed by
+    /// hand. The others do so a tenth as often. Default 60 s.
     pub audit_interval: Duration,
     /// How often one of the workers compares the stream's shards with the leases. Default 60 s.
     pub reconcile_interval: Duration,

@@ -1,5 +1,7 @@
 //! What a worker does without being told: heartbeats, lists, retries, and the end.
 
+use std::time::Duration;
+
 use stream_types::{Name, Shard};
 
 use super::pulse::Pulse;
@@ -8,6 +10,9 @@ use crate::plan::designated;
 use crate::{Beat, Epoch, Expected, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
 
 impl Worker {
+    /// Of how many audits a worker makes one, where another is designated.
+    const AUDITS_LEFT_TO_ANOTHER: u32 = 10;
+
     /// For how many lease durations a worker must be silent before its row is removed.
     const LEASE_DURATIONS_TO_FORGET: u32 = 10;
 
@@ -48,6 +53,8 @@ impl Worker {
                 if self.epoch_floor > Epoch::NEVER_OWNED {
                     self.floor_wanted = Some(self.now);
                 }
+                // A store that was away may have come back with older rows.
+                self.listing.hinted = true;
                 self.pulse.failed();
             }
         }
@@ -76,12 +83,21 @@ impl Worker {
         if let Some(verdict) = self.liveness.next_verdict(self.settings.lease_duration) {
             self.pulse.no_later_than(verdict);
         }
-        let audit_due = self.listing.last.is_none_or(|last| self.now.since(last) >= self.settings.audit_interval);
+        let interval = self.audit_interval();
+        let audit_due = self.listing.last.is_none_or(|last| self.now.since(last) >= interval);
         let hinted = std::mem::take(&mut self.listing.hinted);
         if !was_valid || hinted || audit_due || before != self.news() {
             self.listing.wanted = true;
         }
         self.chores.plan |= was_cautious || self.pulse.row.leaving || std::mem::take(&mut self.chores.postponed);
+    }
+
+    /// How long the worker goes without a look at the leases when nothing calls for one. One worker looks often, for the
+    /// whole fleet: what it finds changed it mends, and so announces.
+    fn audit_interval(&self) -> Duration {
+        let audits = designated(&self.live_workers()).is_some_and(|row| row.name == self.pulse.row.name);
+        let factor = if audits { 1 } else { Self::AUDITS_LEFT_TO_ANOTHER };
+        self.settings.audit_interval.saturating_mul(factor)
     }
 
     /// What of the other workers' rows must change for the leases to be worth listing.
