@@ -7,7 +7,7 @@
 //! ```
 //!
 //! It uses your AWS credentials, and creates the table if it is missing, which costs; `AWS_ENDPOINT_URL_DYNAMODB` is for a
-//! DynamoDB on your own machine.
+//! DynamoDB on your own machine. Beside the rights of a worker it takes `dynamodb:UpdateItem`.
 //!
 //! The counts and the checkpoint are stored in one transaction, so that no word is counted twice and none is missed.
 
