@@ -51,7 +51,7 @@ async fn a_consumer_of_another_stream_is_refused_and_the_fleet_is_not_disturbed(
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    all_owned.await;
+    tokio::time::timeout(std::time::Duration::from_secs(300), all_owned).await.expect("the fleet takes its leases");
     let before = store.list().await.expect("memory does not fail");
 
     let (_leave, stranger) = start(&kinesis, Arc::new(store.clone()), "payments");
