@@ -12,46 +12,51 @@ use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 
+/// How the rows of leases begin in the table.
+const LEASES: &str = "lease/";
+
 /// Sums up what the requests of one client consume. Clones share their sums.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Capacity(Arc<Sums>);
 
 #[derive(Debug, Default)]
 struct Sums {
-    writes: AtomicU64,
     write_units_tenths: AtomicU64,
-    queries: AtomicU64,
-    read_units_tenths: AtomicU64,
+    heartbeat_read_units_tenths: AtomicU64,
+    audit_read_units_tenths: AtomicU64,
 }
 
 /// What was consumed since the last look.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Consumed {
-    pub(super) writes: u64,
     pub(super) write_units: f64,
-    pub(super) queries: u64,
-    pub(super) read_units: f64,
+    pub(super) heartbeat_read_units: f64,
+    /// Read by lists of the leases.
+    pub(super) audit_read_units: f64,
 }
 
 impl Capacity {
     pub(super) fn take(&self) -> Consumed {
-        let take = |counter: &AtomicU64| counter.swap(0, Ordering::SeqCst);
         #[expect(clippy::cast_precision_loss, reason = "a minute's units are few")]
-        let tenths = |counter: &AtomicU64| take(counter) as f64 / 10.0;
+        let tenths = |counter: &AtomicU64| counter.swap(0, Ordering::SeqCst) as f64 / 10.0;
         Consumed {
-            writes: take(&self.0.writes),
             write_units: tenths(&self.0.write_units_tenths),
-            queries: take(&self.0.queries),
-            read_units: tenths(&self.0.read_units_tenths),
+            heartbeat_read_units: tenths(&self.0.heartbeat_read_units_tenths),
+            audit_read_units: tenths(&self.0.audit_read_units_tenths),
         }
     }
 }
 
-fn add(requests: &AtomicU64, units_tenths: &AtomicU64, consumed: Option<&ConsumedCapacity>) {
-    requests.fetch_add(1, Ordering::SeqCst);
+fn add(units_tenths: &AtomicU64, consumed: Option<&ConsumedCapacity>) {
     let units = consumed.and_then(ConsumedCapacity::capacity_units).unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "units are small and not negative")]
     units_tenths.fetch_add((units * 10.0).round() as u64, Ordering::SeqCst);
+}
+
+/// Whether the query brought leases. All others bring the registry.
+fn has_leases(query: &QueryOutput) -> bool {
+    let values = query.items().iter().flat_map(|item| item.values());
+    values.filter_map(|value| value.as_s().ok()).any(|value| value.starts_with(LEASES))
 }
 
 impl Intercept for Capacity {
@@ -82,9 +87,11 @@ impl Intercept for Capacity {
     ) -> Result<(), BoxError> {
         let Ok(output) = context.output_or_error() else { return Ok(()) };
         if let Some(put) = output.downcast_ref::<PutItemOutput>() {
-            add(&self.0.writes, &self.0.write_units_tenths, put.consumed_capacity());
+            add(&self.0.write_units_tenths, put.consumed_capacity());
         } else if let Some(query) = output.downcast_ref::<QueryOutput>() {
-            add(&self.0.queries, &self.0.read_units_tenths, query.consumed_capacity());
+            let Sums { audit_read_units_tenths, heartbeat_read_units_tenths, .. } = &*self.0;
+            let units = if has_leases(query) { audit_read_units_tenths } else { heartbeat_read_units_tenths };
+            add(units, query.consumed_capacity());
         }
         Ok(())
     }
