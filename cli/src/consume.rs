@@ -183,7 +183,8 @@ fn line(shard: &ShardContext, record: &Record) -> serde_json::Value {
         "stream": shard.stream().as_str(),
         "shard": shard.shard().as_str(),
         "sequence_number": record.sequence_number.as_str(),
-        "partition_key": record.partition_key,
+        "sub_sequence_number": record.sub_sequence_number,
+        "partition_key": &*record.partition_key,
         "arrival_unix_millis": record.arrival.map(Timestamp::unix_millis),
         member: data,
     })

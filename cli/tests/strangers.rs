@@ -8,10 +8,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Puts 600 records while the stream's first shard is split and its last two are merged; prints what went where.
+/// Puts 600 records while the stream's first shard is split and its last two are merged, and then 100 in five aggregates;
+/// prints what went where.
 const PRODUCER: &str = r#"
 import json, sys, time
 import boto3
+from aws_kinesis_agg.aggregator import RecordAggregator
 
 kinesis = boto3.client("kinesis", endpoint_url=sys.argv[1], region_name="us-east-1",
                        aws_access_key_id="stranger", aws_secret_access_key="stranger")
@@ -40,6 +42,18 @@ put(range(200, 400))
 kinesis.merge_shards(StreamName=stream, ShardToMerge=shards[1]["ShardId"], AdjacentShardToMerge=shards[2]["ShardId"])
 wait_until_active()
 put(range(400, 600))
+
+def put_together(key, numbers):
+    aggregator = RecordAggregator()
+    for n in numbers:
+        aggregator.add_user_record(key, f"größe {n}".encode())
+    _, _, data = aggregator.clear_and_get().get_contents()
+    record = kinesis.put_record(StreamName=stream, PartitionKey=key, Data=data)
+    for n in numbers:
+        print(json.dumps({"shard": record["ShardId"], "sequence_number": record["SequenceNumber"], "data": f"größe {n}"}))
+
+for start in range(600, 700, 20):
+    put_together(f"key-{start}", range(start, start + 20))
 "#;
 
 /// A variable that `cargo xtask test` sets when it could have what the variable names.
@@ -73,7 +87,7 @@ fn put_by_python_and_consumed(python: &str, url: &str) {
     let truth = records(&String::from_utf8(produced.stdout).expect("text"));
     assert_eq!(truth.len(), 6, "three shards, two of a split, one of a merge");
 
-    let consume = ["consume", "--stream", &stream, "--endpoint-url", url, "--max-records", "600"];
+    let consume = ["consume", "--stream", &stream, "--endpoint-url", url, "--max-records", "700"];
     let consumed = Command::new(env!("CARGO_BIN_EXE_leasehold")).args(consume).stdin(Stdio::null()).output();
     let consumed = consumed.expect("the command runs");
     assert!(consumed.status.success(), "{}", String::from_utf8_lossy(&consumed.stderr));

@@ -51,7 +51,7 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
         let timeout = settings.worker.lease_duration / Self::TIMEOUT_PARTS;
         let hints = store.hints();
         let calls = Calls::new(store, Arc::clone(&source), timeout, settings.concurrent_writes);
-        let shards = Shards::new(source, factory, settings.checkpoints, validity.clone(), requests);
+        let shards = Shards::new(source, factory, settings.clone(), validity.clone(), requests);
         Self {
             worker,
             settings,

@@ -59,6 +59,7 @@ mod shard_task;
 mod shards;
 mod validity;
 
+pub use kinesis_source::Aggregates;
 pub use lease_core::worker::{CheckpointError, Warning};
 
 pub use self::builder::ConsumerBuilder;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use kinesis_source::Aggregates;
 use lease_core::worker::{InvalidSettings, WorkerSettings};
 use stream_types::{InvalidName, StartPosition, Timestamp};
 
@@ -14,6 +15,8 @@ pub struct ConsumerSettings {
     pub starting_position: StartingPosition,
     /// Who stores how far reading has got. Default: automatically, every 5 s.
     pub checkpoints: Checkpoints,
+    /// What happens to records in which a producer has put many user records together. Default: they come apart.
+    pub aggregates: Aggregates,
     /// How long leaving may take; what is not drained by then is cancelled. Default 30 s.
     pub leave_deadline: Duration,
     /// How many writes to the lease table may be under way at once. Default 32.
@@ -26,6 +29,7 @@ impl Default for ConsumerSettings {
             worker: WorkerSettings::default(),
             starting_position: StartingPosition::Horizon,
             checkpoints: Checkpoints::Automatic { every: Duration::from_secs(5) },
+            aggregates: Aggregates::default(),
             leave_deadline: Duration::from_secs(30),
             concurrent_writes: 32,
         }

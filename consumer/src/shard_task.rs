@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kinesis_source::{Batch, Reading, ShardReader, Source, SourceError};
-use stream_types::{Position, Shard};
+use kinesis_source::{Aggregates, Batch, Reading, ShardReader, Source, SourceError};
+use stream_types::{HashRange, Position, Shard};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -19,6 +19,8 @@ pub(crate) struct ShardTask {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) context: ShardContext,
     pub(crate) position: Position,
+    pub(crate) hash_range: Option<HashRange>,
+    pub(crate) aggregates: Aggregates,
     pub(crate) checkpoints: Checkpoints,
     /// Counts the records that all shards of the process have processed.
     pub(crate) processed: Arc<AtomicU64>,
@@ -78,8 +80,10 @@ impl<Processor: RecordProcessor> Running<Processor> {
     const LOST_DEADLINE: Duration = Duration::from_secs(10);
 
     async fn read_on(&mut self) -> TaskEnd {
-        let mut reader = match self.task.source.open(&self.task.context.key().shard, &self.task.position).await {
-            Ok(reader) => reader,
+        let ShardTask { source, position, aggregates, hash_range, .. } = &self.task;
+        let shard = self.task.context.shard();
+        let mut reader = match source.open(shard, position).await {
+            Ok(reader) => aggregates.reader(reader, shard, *hash_range, position),
             Err(error) => return TaskEnd::Failed { error },
         };
         loop {

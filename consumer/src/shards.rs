@@ -21,13 +21,13 @@ use tracing::{error, info, warn};
 use crate::context::{CheckpointRequest, Reply};
 use crate::shard_task::{ShardTask, TaskEnd};
 use crate::validity::Validity;
-use crate::{Checkpoints, OpenCheckpoint, ProcessorFactory, Report, ShardContext, ShardOutcome};
+use crate::{ConsumerSettings, OpenCheckpoint, ProcessorFactory, Report, ShardContext, ShardOutcome};
 
 /// All shards' tasks, owned here: none outlives it.
 pub(crate) struct Shards<Factory> {
     source: Arc<dyn Source>,
     factory: Arc<Factory>,
-    checkpoints: Checkpoints,
+    settings: ConsumerSettings,
     processed: Arc<AtomicU64>,
     validity: Validity,
     requests: mpsc::Sender<CheckpointRequest>,
@@ -65,18 +65,18 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
     pub(crate) fn new(
         source: Arc<dyn Source>,
         factory: Arc<Factory>,
-        checkpoints: Checkpoints,
+        settings: ConsumerSettings,
         validity: Validity,
         requests: mpsc::Sender<CheckpointRequest>,
     ) -> Self {
         let (tasks, handles, report) = (JoinSet::new(), BTreeMap::new(), Report::default());
         let processed = Arc::default();
-        Self { source, factory, checkpoints, processed, validity, requests, tasks, handles, report }
+        Self { source, factory, settings, processed, validity, requests, tasks, handles, report }
     }
 
     /// Starts to read a shard from its lease's position on.
     pub(crate) fn start(&mut self, lease: Lease) {
-        let Lease { key, epoch, position, .. } = lease;
+        let Lease { key, epoch, position, hash_range, .. } = lease;
         info!(%key, %epoch, %position, "reading starts");
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let context = ShardContext::new(key.clone(), epoch, self.requests.clone());
@@ -85,7 +85,9 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
             source: Arc::clone(&self.source),
             context,
             position,
-            checkpoints: self.checkpoints,
+            hash_range,
+            aggregates: self.settings.aggregates,
+            checkpoints: self.settings.checkpoints,
             processed: Arc::clone(&self.processed),
             validity: self.validity.clone(),
             drain: drain.clone(),

@@ -1,5 +1,6 @@
 //! What a reader brings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,10 +9,15 @@ use stream_types::{Position, RecordPosition, SequenceNumber, Shard, Timestamp};
 /// A record of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its number within the shard.
+    /// Its number within the shard. All user records of an aggregate have that of the aggregate.
     pub sequence_number: SequenceNumber,
-    /// The key by which the producer assigned it to a shard.
-    pub partition_key: String,
+    /// Which user record of an aggregate it is, from 0; absent for a record that the producer put by itself.
+    pub sub_sequence_number: Option<u64>,
+    /// The key by which the producer assigned it to a shard. Shared by the user records of an aggregate.
+    pub partition_key: Arc<str>,
+    /// What the producer of an aggregate gave instead of the partition key's hash. The service does not tell it of other
+    /// records.
+    pub explicit_hash_key: Option<u128>,
     /// When the stream took it, as the service tells (to the millisecond, without a guarantee).
     pub arrival: Option<Timestamp>,
     /// The payload.
@@ -22,7 +28,8 @@ impl Record {
     /// Where reading stands when this record is done.
     #[must_use]
     pub fn position(&self) -> RecordPosition {
-        RecordPosition::whole(self.sequence_number.clone())
+        let sub_sequence_number = self.sub_sequence_number.unwrap_or(RecordPosition::WHOLE);
+        RecordPosition { sequence_number: self.sequence_number.clone(), sub_sequence_number }
     }
 }
 

@@ -7,7 +7,10 @@
 //! [`KinesisSource`] is the source that is Kinesis, through the AWS SDK. It keeps to the limits of the service (per
 //! shard 5 reads and 2 MB a second), backs off with jitter when it is throttled, renews expired iterators behind the
 //! last record, and passes over nothing.
+//!
+//! [`Aggregates`] says what happens to records in which the Kinesis Producer Library has put many user records together.
 
+mod aggregate;
 mod backoff;
 mod batch;
 mod kinesis_source;
@@ -17,9 +20,11 @@ mod sdk_error;
 mod source;
 mod source_error;
 mod stream_reference;
+mod user_records;
 
 pub use batch::{Batch, Reading, Record};
 pub use kinesis_source::{KinesisSource, PollingSettings};
 pub use source::{ShardReader, Source, StreamDescription};
 pub use source_error::{SourceError, SourceErrorKind};
 pub use stream_reference::{InvalidStreamReference, StreamReference};
+pub use user_records::Aggregates;

@@ -201,7 +201,9 @@ fn from_sdk(record: SdkRecord) -> Result<Record, SourceError> {
         })?;
     Ok(Record {
         sequence_number,
-        partition_key: record.partition_key.unwrap_or_default(),
+        sub_sequence_number: None,
+        partition_key: record.partition_key.unwrap_or_default().into(),
+        explicit_hash_key: None,
         arrival: timestamp(record.approximate_arrival_timestamp),
         data: Bytes::from(record.data.into_inner()),
     })

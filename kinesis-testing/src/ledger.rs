@@ -110,7 +110,7 @@ impl Entries {
         self.tally.delivered += 1;
         let number = record.sequence_number.clone();
         let before_in_shard = self.delivered_per_shard.insert(shard.clone(), number.clone());
-        let before_in_key = self.delivered_per_key.insert(record.partition_key.clone(), number_in_key);
+        let before_in_key = self.delivered_per_key.insert(record.partition_key.to_string(), number_in_key);
         if before_in_shard > Some(number) || before_in_key > Some(number_in_key) {
             self.tally.out_of_order += 1;
         }
@@ -121,7 +121,7 @@ impl Entries {
         let checkpoint = self.crashed.get(before).and_then(|checkpoints| checkpoints.get(shard));
         match checkpoint {
             Some(Position::Start(_)) => true,
-            Some(Position::After(stored)) => stored.sequence_number < record.sequence_number,
+            Some(Position::After(stored)) => *stored < record.position(),
             Some(Position::End) | None => false,
         }
     }
@@ -134,6 +134,8 @@ mod tests {
     fn record(number: u32, payload: &'static str) -> Record {
         Record {
             sequence_number: number.to_string().parse().unwrap(),
+            sub_sequence_number: None,
+            explicit_hash_key: None,
             partition_key: "key".into(),
             arrival: None,
             data: payload.into(),

@@ -104,7 +104,9 @@ impl ModelReader {
                 self.place = page.next_iterator.map_or(Place::End(page.children), Place::At);
                 let records = page.records.into_iter().map(|record| Record {
                     sequence_number: record.sequence_number,
-                    partition_key: record.partition_key,
+                    sub_sequence_number: None,
+                    partition_key: record.partition_key.into(),
+                    explicit_hash_key: None,
                     arrival: Some(record.arrival),
                     data: record.data,
                 });

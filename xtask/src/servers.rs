@@ -11,8 +11,8 @@ use crate::command::{run, target};
 /// A Kinesis that others wrote.
 const KINESIS_LOCAL: &str = "kinesis-local@0.6.2";
 
-/// The AWS SDK for Python.
-const BOTO3: &str = "boto3==1.44.5";
+/// The AWS SDK for Python, and the published way to put many user records into one record.
+const PYTHON_PACKAGES: [&str; 2] = ["boto3==1.44.5", "aws-kinesis-agg==1.2.3"];
 
 /// The running servers. They are stopped when this is dropped, also after a failure.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl Servers {
     pub(crate) fn start() -> Result<Self, String> {
         let mut servers = Self::default();
         let all = [
-            ("boto3", servers.prepare_python()),
+            ("Python and its packages", servers.prepare_python()),
             ("kinesis-local", servers.start_kinesis_local()),
             ("Postgres", servers.start_postgres()),
             ("Redis", servers.start_redis()),
@@ -58,7 +58,8 @@ impl Servers {
             run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
         }
         // Does nothing when it is installed already.
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", BOTO3]))?;
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        run(Command::new(&python).args(install).args(PYTHON_PACKAGES))?;
         self.environment.push(("LEASEHOLD_TEST_PYTHON", python.display().to_string()));
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use consumer::{
     Checkpoints, Consumer, ConsumerSettings, EndReached, ProcessorFactory, RecordProcessor, ShardBatch, ShardContext,
     ShardEnd,
@@ -30,17 +31,21 @@ type Notes = Arc<Mutex<Vec<String>>>;
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::of_shards(1)
+    }
+
+    pub(crate) fn of_shards(shard_count: usize) -> Self {
         let clock = Clock::of_the_runtime(Timestamp::from_unix_millis(1_700_000_000_000));
         let kinesis = Kinesis::new(clock, Limits::of_the_service());
-        kinesis.create_stream(STREAM, 1).expect("a new stream");
+        kinesis.create_stream(STREAM, shard_count).expect("a new stream");
         let store = MemoryStore::new(Name::new("application").expect("a valid name"));
         let checkpoints = Checkpoints::Automatic { every: Duration::ZERO };
         let settings = ConsumerSettings { checkpoints, ..ConsumerSettings::default() };
         Self { kinesis, store, notes: Notes::default(), settings }
     }
 
-    pub(crate) fn put(&self, payload: &str) {
-        let entry = PutEntry { partition_key: "key".into(), explicit_hash_key: None, data: payload.to_owned().into() };
+    pub(crate) fn put(&self, payload: impl Into<Bytes>) {
+        let entry = PutEntry { partition_key: "key".into(), explicit_hash_key: None, data: payload.into() };
         self.kinesis.put_record(STREAM, entry).expect("the record is taken");
     }
 
