@@ -6,7 +6,7 @@ use kinesis_source::Source;
 use lease_core::LeaseStore;
 use stream_types::Name;
 
-use crate::{Consumer, ConsumerSettings, InvalidConsumerSettings, ProcessorFactory};
+use crate::{Consumer, ConsumerSettings, FailurePolicy, InvalidConsumerSettings, Monitor, ProcessorFactory};
 
 /// A consumer in the making: the components here, the numbers in [`ConsumerSettings`].
 #[derive(Debug)]
@@ -15,11 +15,18 @@ pub struct ConsumerBuilder {
     source: Arc<dyn Source>,
     worker_name: Option<Name>,
     settings: ConsumerSettings,
+    failure_policy: FailurePolicy,
 }
 
 impl ConsumerBuilder {
     pub(crate) fn new(store: Arc<dyn LeaseStore>, source: Arc<dyn Source>) -> Self {
-        Self { store, source, worker_name: None, settings: ConsumerSettings::default() }
+        Self {
+            store,
+            source,
+            worker_name: None,
+            settings: ConsumerSettings::default(),
+            failure_policy: FailurePolicy::Retry,
+        }
     }
 
     /// The worker's name. Each process needs one of its own.
@@ -37,6 +44,12 @@ impl ConsumerBuilder {
         Self { settings, ..self }
     }
 
+    /// What happens when a processor keeps failing. Default: it gets the same batch again until it succeeds.
+    #[must_use]
+    pub fn failure_policy(self, failure_policy: FailurePolicy) -> Self {
+        Self { failure_policy, ..self }
+    }
+
     /// The consumer, whose shards the factory's processors process.
     ///
     /// # Errors
@@ -51,6 +64,14 @@ impl ConsumerBuilder {
             Some(name) => name,
             None => Name::new(format!("worker-{:016x}", fastrand::u64(..)))?,
         };
-        Ok(Consumer::new(self.store, self.source, worker_name, self.settings, factory))
+        Ok(Consumer {
+            store: self.store,
+            source: self.source,
+            worker_name,
+            settings: self.settings,
+            failure_policy: self.failure_policy,
+            monitor: Monitor::default(),
+            factory: Arc::new(factory),
+        })
     }
 }

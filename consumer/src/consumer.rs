@@ -15,15 +15,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::driver::Driver;
-use crate::{ConsumerBuilder, ConsumerError, ConsumerSettings, ProcessorFactory, Report};
+use crate::{ConsumerBuilder, ConsumerError, ConsumerSettings, FailurePolicy, Monitor, ProcessorFactory, Report};
 
 /// One process of a fleet that shares the shards of a stream.
 pub struct Consumer<Factory> {
-    store: Arc<dyn LeaseStore>,
-    source: Arc<dyn Source>,
-    worker_name: Name,
-    settings: ConsumerSettings,
-    factory: Arc<Factory>,
+    pub(crate) store: Arc<dyn LeaseStore>,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) worker_name: Name,
+    pub(crate) settings: ConsumerSettings,
+    pub(crate) failure_policy: FailurePolicy,
+    pub(crate) monitor: Monitor,
+    pub(crate) factory: Arc<Factory>,
 }
 
 impl Consumer<()> {
@@ -34,14 +36,10 @@ impl Consumer<()> {
 }
 
 impl<Factory: ProcessorFactory> Consumer<Factory> {
-    pub(crate) fn new(
-        store: Arc<dyn LeaseStore>,
-        source: Arc<dyn Source>,
-        worker_name: Name,
-        settings: ConsumerSettings,
-        factory: Factory,
-    ) -> Self {
-        Self { store, source, worker_name, settings, factory: Arc::new(factory) }
+    /// Shows what the shards are doing, also while the consumer runs.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
     }
 
     /// Looks at the lease table before anybody else sees this worker, which could be given leases that it cannot read.
@@ -96,10 +94,10 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
         let facts = StreamFacts { created: stream.created, start };
         let streams = BTreeMap::from([(self.source.name().clone(), facts)]);
         let nonce = fastrand::u64(..);
-        let worker = Worker::new(self.worker_name, nonce, self.settings.worker.clone(), streams);
+        let worker = Worker::new(self.worker_name.clone(), nonce, self.settings.worker.clone(), streams);
 
         let leave = CancellationToken::new();
-        let driver = Driver::new(worker, self.store, self.source, self.settings, self.factory, leave.clone());
+        let driver = Driver::new(worker, self, leave.clone());
         // On a task of its own, so that heartbeats wait for nobody; in a set, so that it ends when this future does.
         let mut task = JoinSet::new();
         task.spawn(driver.run());

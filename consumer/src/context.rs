@@ -1,6 +1,7 @@
 //! What a processor sees of its shard.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,11 +127,21 @@ impl ShardContext {
 pub struct ShardBatch {
     context: ShardContext,
     batch: Arc<Batch>,
+    /// Which of the records.
+    range: Range<usize>,
 }
 
 impl ShardBatch {
     pub(crate) fn new(context: ShardContext, batch: Batch) -> Self {
-        Self { context, batch: Arc::new(batch) }
+        Self { context, range: 0..batch.records.len(), batch: Arc::new(batch) }
+    }
+
+    /// The first and the second half, if there is more than one record.
+    pub(crate) fn halves(&self) -> Option<(Self, Self)> {
+        let Range { start, end } = self.range;
+        let middle = start + (end - start) / 2;
+        let part = |range| Self { range, ..self.clone() };
+        (middle > start).then(|| (part(start..middle), part(middle..end)))
     }
 
     /// The shard that the records are from.
@@ -142,7 +153,7 @@ impl ShardBatch {
     /// The records, ascending by sequence number.
     #[must_use]
     pub fn records(&self) -> &[Record] {
-        &self.batch.records
+        &self.batch.records[self.range.clone()]
     }
 
     /// How far the end of the batch lies behind the newest record of the shard, as the stream tells.
@@ -179,16 +190,16 @@ impl ShardBatch {
     }
 
     pub(crate) fn end_position(&self) -> Option<Position> {
-        self.batch.end_position()
+        self.records().last().map(|record| Position::After(record.position()))
     }
 }
 
 /// Without the records: payloads do not belong into logs.
 impl fmt::Debug for ShardBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { context, batch } = self;
+        let Self { context, range, .. } = self;
         let mut debug = f.debug_struct("ShardBatch");
-        debug.field("key", &context.key).field("epoch", &context.epoch).field("records", &batch.records.len());
+        debug.field("key", &context.key).field("epoch", &context.epoch).field("records", &range.len());
         debug.finish_non_exhaustive()
     }
 }

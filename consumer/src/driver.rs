@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use kinesis_source::Source;
+use lease_core::Hints;
 use lease_core::worker::{Command, Ending, Event, Worker};
-use lease_core::{Hints, LeaseStore};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +13,7 @@ use crate::calls::Calls;
 use crate::context::CheckpointRequest;
 use crate::shards::Shards;
 use crate::validity::Validity;
-use crate::{ConsumerError, ConsumerSettings, ProcessorFactory, Report};
+use crate::{Consumer, ConsumerError, ConsumerSettings, ProcessorFactory, Report};
 
 /// Drives one worker: the only place where its decisions meet the store, the stream and the clock.
 pub(crate) struct Driver<Factory> {
@@ -38,20 +37,15 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
     /// A call to the store may take this part of the lease duration, so that a heartbeat can fail and be sent again.
     const TIMEOUT_PARTS: u32 = 4;
 
-    pub(crate) fn new(
-        worker: Worker,
-        store: Arc<dyn LeaseStore>,
-        source: Arc<dyn Source>,
-        settings: ConsumerSettings,
-        factory: Arc<Factory>,
-        leave: CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(worker: Worker, consumer: Consumer<Factory>, leave: CancellationToken) -> Self {
+        let Consumer { store, source, settings, failure_policy, monitor, factory, .. } = consumer;
         let (requests, checkpoint_requests) = mpsc::channel(Self::QUEUED_CHECKPOINTS);
         let validity = Validity::starting_at(Instant::now());
         let timeout = settings.worker.lease_duration / Self::TIMEOUT_PARTS;
         let hints = store.hints();
         let calls = Calls::new(store, Arc::clone(&source), timeout, settings.concurrent_writes);
-        let shards = Shards::new(source, factory, settings.clone(), validity.clone(), requests);
+        let shards =
+            Shards::new(source, factory, failure_policy, settings.clone(), monitor, validity.clone(), requests);
         Self {
             worker,
             settings,

@@ -39,7 +39,8 @@
 //! - Records come at least once, in order within a shard; a child shard starts after all its parents.
 //! - A planned move (a process joins, leaves, is deployed) repeats nothing: the shard is drained and checkpointed first.
 //!   A crash repeats what was not checkpointed, and nothing else.
-//! - A processor that fails gets the same batch again, until it succeeds. No record is passed over.
+//! - A processor that fails gets the same batch again, until it succeeds, unless you choose another [`FailurePolicy`]. No
+//!   record is passed over but by that. A panic is a failure of its shard alone.
 //! - Heartbeats run on a task of their own: a slow processor does not lose its lease.
 //! - [`ShardContext::fencing_token`] grows with each change of owner. A sink that refuses lower tokens than it has seen
 //!   is safe from a process that was frozen, lost its shard, and woke up.
@@ -49,8 +50,11 @@ mod calls;
 mod closure;
 mod consumer;
 mod context;
+mod delivery;
 mod driver;
 mod error;
+mod failure_policy;
+mod monitor;
 mod open_checkpoint;
 mod processor;
 mod report;
@@ -58,6 +62,7 @@ mod settings;
 mod shard_task;
 mod shards;
 mod validity;
+mod vitals;
 
 pub use kinesis_source::Aggregates;
 pub use lease_core::worker::{CheckpointError, Warning};
@@ -67,7 +72,9 @@ pub use self::closure::{EachBatch, each_batch};
 pub use self::consumer::Consumer;
 pub use self::context::{ShardBatch, ShardContext};
 pub use self::error::ConsumerError;
+pub use self::failure_policy::{DeadLetter, DeadLetters, FailurePolicy};
+pub use self::monitor::{Monitor, ShardActivity, ShardCounts, ShardStatus};
 pub use self::open_checkpoint::OpenCheckpoint;
 pub use self::processor::{EndReached, ProcessorFactory, RecordProcessor, ShardEnd};
-pub use self::report::{Report, ShardOutcome};
+pub use self::report::{Report, ShardOutcome, ShardReport};
 pub use self::settings::{Checkpoints, ConsumerSettings, InvalidConsumerSettings, StartingPosition};

@@ -17,6 +17,12 @@ pub struct ConsumerSettings {
     pub checkpoints: Checkpoints,
     /// What happens to records in which a producer has put many user records together. Default: they come apart.
     pub aggregates: Aggregates,
+    /// How long a shard that moves to another worker may take to finish its batch. After that the batch is dropped, so that
+    /// some records are repeated, and the shard moves. Default 5 minutes.
+    pub drain_deadline: Duration,
+    /// After how much time without progress a shard is reported in logs and by the [`Monitor`](crate::Monitor): the stream
+    /// does not answer, the processor does not return, or it keeps failing. Default 60 s.
+    pub stall_after: Duration,
     /// How long leaving may take; what is not drained by then is cancelled. Default 30 s.
     pub leave_deadline: Duration,
     /// How many writes to the lease table may be under way at once. Default 32.
@@ -30,6 +36,8 @@ impl Default for ConsumerSettings {
             starting_position: StartingPosition::Horizon,
             checkpoints: Checkpoints::Automatic { every: Duration::from_secs(5) },
             aggregates: Aggregates::default(),
+            drain_deadline: Duration::from_secs(300),
+            stall_after: Duration::from_secs(60),
             leave_deadline: Duration::from_secs(30),
             concurrent_writes: 32,
         }
@@ -81,7 +89,8 @@ impl ConsumerSettings {
     ///
     /// # Errors
     ///
-    /// Those of [`WorkerSettings::validate`]; no write may be under way at all; leaving may take no time.
+    /// Those of [`WorkerSettings::validate`]; no write may be under way at all; leaving, draining, or making progress may
+    /// take no time.
     pub fn validate(&self) -> Result<(), InvalidConsumerSettings> {
         self.worker.validate()?;
         if self.concurrent_writes == 0 {
@@ -89,6 +98,12 @@ impl ConsumerSettings {
         }
         if self.leave_deadline.is_zero() {
             return Err(InvalidConsumerSettings::NoTimeToLeave);
+        }
+        if self.drain_deadline.is_zero() {
+            return Err(InvalidConsumerSettings::NoTimeToDrain);
+        }
+        if self.stall_after.is_zero() {
+            return Err(InvalidConsumerSettings::NoTimeToProgress);
         }
         Ok(())
     }
@@ -110,4 +125,10 @@ pub enum InvalidConsumerSettings {
     /// Every shard would be cancelled instead of drained.
     #[error("leave_deadline is 0: give leaving some time, such as 30s")]
     NoTimeToLeave,
+    /// Every move would repeat records.
+    #[error("drain_deadline is 0: give a batch some time to be finished, such as 5m")]
+    NoTimeToDrain,
+    /// Every shard would be reported all the time.
+    #[error("stall_after is 0: give shards some time to make progress, such as 60s")]
+    NoTimeToProgress,
 }

@@ -4,8 +4,6 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,25 +13,34 @@ use lease_core::{Epoch, Expected, Lease, LeaseKey, Outcome};
 use stream_types::Position;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::context::{CheckpointRequest, Reply};
+use crate::delivery::panic_message;
 use crate::shard_task::{ShardTask, TaskEnd};
 use crate::validity::Validity;
-use crate::{ConsumerSettings, OpenCheckpoint, ProcessorFactory, Report, ShardContext, ShardOutcome};
+use crate::vitals::Vitals;
+use crate::{
+    ConsumerSettings, FailurePolicy, Monitor, OpenCheckpoint, ProcessorFactory, Report, ShardContext, ShardOutcome,
+    ShardStatus,
+};
 
 /// All shards' tasks, owned here: none outlives it.
 pub(crate) struct Shards<Factory> {
     source: Arc<dyn Source>,
     factory: Arc<Factory>,
-    settings: ConsumerSettings,
-    processed: Arc<AtomicU64>,
+    policy: FailurePolicy,
+    settings: Arc<ConsumerSettings>,
+    monitor: Monitor,
+    /// When to look next for shards without progress.
+    next_look: Instant,
     validity: Validity,
     requests: mpsc::Sender<CheckpointRequest>,
     tasks: JoinSet<Ended>,
     handles: BTreeMap<LeaseKey, Handle>,
-    report: Report,
+    warnings: Vec<Warning>,
 }
 
 /// What the driver keeps of a running task.
@@ -41,6 +48,7 @@ struct Handle {
     epoch: Epoch,
     drain: CancellationToken,
     stop: CancellationToken,
+    vitals: Vitals,
     waiting: Vec<Waiting>,
     /// A processor that wants to store its checkpoint itself.
     opening: Option<oneshot::Sender<Result<OpenCheckpoint, CheckpointError>>>,
@@ -56,22 +64,38 @@ struct Waiting {
 pub(crate) struct Ended {
     key: LeaseKey,
     epoch: Epoch,
+    vitals: Vitals,
     end: Result<TaskEnd, Panic>,
 }
 
 type Panic = Box<dyn Any + Send>;
 
 impl<Factory: ProcessorFactory> Shards<Factory> {
+    /// The part of the time without progress after which it is looked for.
+    const LOOK_PARTS: u32 = 4;
+
     pub(crate) fn new(
         source: Arc<dyn Source>,
         factory: Arc<Factory>,
+        policy: FailurePolicy,
         settings: ConsumerSettings,
+        monitor: Monitor,
         validity: Validity,
         requests: mpsc::Sender<CheckpointRequest>,
     ) -> Self {
-        let (tasks, handles, report) = (JoinSet::new(), BTreeMap::new(), Report::default());
-        let processed = Arc::default();
-        Self { source, factory, settings, processed, validity, requests, tasks, handles, report }
+        Self {
+            source,
+            factory,
+            policy,
+            next_look: Instant::now(),
+            settings: Arc::new(settings),
+            monitor,
+            validity,
+            requests,
+            tasks: JoinSet::new(),
+            handles: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Starts to read a shard from its lease's position on.
@@ -81,26 +105,28 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
         let context = ShardContext::new(key.clone(), epoch, self.requests.clone());
         let factory = Arc::clone(&self.factory);
+        let vitals = self.monitor.begins(&key, epoch);
         let task = ShardTask {
             source: Arc::clone(&self.source),
             context,
+            settings: Arc::clone(&self.settings),
+            policy: self.policy.clone(),
             position,
             hash_range,
-            aggregates: self.settings.aggregates,
-            checkpoints: self.settings.checkpoints,
-            processed: Arc::clone(&self.processed),
+            vitals: vitals.clone(),
             validity: self.validity.clone(),
             drain: drain.clone(),
             stop: stop.clone(),
         };
-        let (task_key, task_epoch) = (key.clone(), epoch);
+        let (task_key, task_epoch, task_vitals) = (key.clone(), epoch, vitals.clone());
         self.tasks.spawn(async move {
-            // A panic of the processor is a failure of its shard alone. What it may have left half done is its own,
-            // and is dropped with it.
-            let end = AssertUnwindSafe(task.run(&*factory)).catch_unwind().await;
-            Ended { key: task_key, epoch: task_epoch, end }
+            // A panic of the user's code or of the source is a failure of its shard alone. What it may have left half
+            // done is its own, and is dropped with it.
+            let end = AssertUnwindSafe(task.run(factory)).catch_unwind().await;
+            Ended { key: task_key, epoch: task_epoch, vitals, end }
         });
-        self.handles.insert(key, Handle { epoch, drain, stop, waiting: Vec::new(), opening: None });
+        self.handles
+            .insert(key, Handle { epoch, drain, stop, vitals: task_vitals, waiting: Vec::new(), opening: None });
     }
 
     fn handle(&mut self, key: &LeaseKey, epoch: Epoch) -> Option<&mut Handle> {
@@ -124,7 +150,7 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
 
     /// Keeps a warning for the report.
     pub(crate) fn warn(&mut self, warning: Warning) {
-        self.report.warnings.push(warning);
+        self.warnings.push(warning);
     }
 
     /// A processor waits for a checkpoint that the worker is about to be asked for.
@@ -190,24 +216,42 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         }
     }
 
-    /// The next task that has ended, as an event for the worker; waits for ever while none runs.
+    /// The next task that has ended, as an event for the worker. Looks for shards without progress meanwhile.
     pub(crate) async fn next(&mut self) -> Option<Event> {
-        match self.tasks.join_next().await {
-            Some(Ok(ended)) => self.on_end(ended),
-            // Only an aborted task has no end, and none is aborted but with its owner.
-            Some(Err(_)) => None,
-            None => std::future::pending().await,
+        loop {
+            tokio::select! {
+                biased;
+                Some(ended) = self.tasks.join_next() => {
+                    // Only an aborted task has no end, and none is aborted but with its owner.
+                    return ended.ok().and_then(|ended| self.on_end(ended));
+                }
+                () = sleep_until(self.next_look) => self.look_for_stalls(),
+            }
         }
     }
 
+    fn look_for_stalls(&mut self) {
+        let stall_after = self.settings.stall_after;
+        for (key, ShardStatus { epoch, activity, since_progress, .. }) in self.monitor.new_stalls(stall_after) {
+            error!(%key, %epoch, ?activity, ?since_progress, "the shard makes no progress");
+        }
+        self.next_look = Instant::now() + stall_after / Self::LOOK_PARTS;
+    }
+
     fn on_end(&mut self, ended: Ended) -> Option<Event> {
-        let Ended { key, epoch, end } = ended;
+        let Ended { key, epoch, vitals, end } = ended;
         if self.handles.get(&key).is_some_and(|handle| handle.epoch == epoch) {
             self.handles.remove(&key);
         }
         let (outcome, event) = match end {
             Ok(TaskEnd::Drained { position }) => {
                 (ShardOutcome::Drained, Some(Event::Drained { key: key.clone(), epoch, position }))
+            }
+            Ok(TaskEnd::CutShort { position }) => {
+                (ShardOutcome::CutShort, Some(Event::Drained { key: key.clone(), epoch, position }))
+            }
+            Ok(TaskEnd::Stopped { position }) => {
+                (ShardOutcome::Stopped, Some(Event::ShardStopped { key: key.clone(), epoch, position }))
             }
             Ok(TaskEnd::Finished { children }) => {
                 (ShardOutcome::Finished, Some(Event::ShardEnded { key: key.clone(), epoch, children }))
@@ -218,12 +262,12 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
             }
             Ok(TaskEnd::Lost) => (ShardOutcome::Lost, None),
             Err(panic) => {
-                self.report.panics += 1;
-                error!(%key, %epoch, panic = panic_message(&*panic), "the processor panicked");
+                vitals.has_failed(true);
+                error!(%key, %epoch, panic = panic_message(&*panic), "the shard's task panicked");
                 (ShardOutcome::Failed, Some(Event::ShardFailed { key: key.clone(), epoch }))
             }
         };
-        self.report.shards.insert(key, outcome);
+        self.monitor.ended(&key, &vitals, outcome);
         event
     }
 
@@ -235,18 +279,13 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
     pub(crate) async fn finish(mut self) -> Report {
         for (key, handle) in std::mem::take(&mut self.handles) {
             handle.stop.cancel();
-            self.report.shards.insert(key, ShardOutcome::Cancelled);
+            self.monitor.ended(&key, &handle.vitals, ShardOutcome::Cancelled);
         }
         let all_ended = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(Self::FINISH_DEADLINE, all_ended).await.is_err() {
             warn!(count = self.tasks.len(), "shards that do not stop are left behind");
             self.tasks.abort_all();
         }
-        Report { records_processed: self.processed.load(Ordering::Relaxed), ..self.report }
+        Report { warnings: self.warnings, ..self.monitor.report() }
     }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }

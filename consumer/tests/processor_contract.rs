@@ -7,9 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::World;
-use consumer::{CheckpointError, Checkpoints, ShardBatch, ShardOutcome};
+use consumer::{CheckpointError, Checkpoints, Report, ShardBatch, ShardOutcome};
 use lease_core::LeaseStore;
 use stream_types::Position;
+
+fn outcomes(report: &Report) -> Vec<ShardOutcome> {
+    report.shards.values().map(|shard| shard.outcome).collect()
+}
 
 async fn fine(_batch: ShardBatch, _attempt: u32) -> io::Result<()> {
     Ok(())
@@ -117,7 +121,38 @@ async fn leaving_ends_at_the_deadline_though_a_processor_never_returns() {
     let report = running.await.unwrap();
     assert!(asked.elapsed() <= world.settings.leave_deadline + Duration::from_secs(5), "{:?}", asked.elapsed());
     assert!(!report.left_in_time);
-    assert_eq!(report.shards.into_values().collect::<Vec<_>>(), [ShardOutcome::Cancelled]);
+    assert_eq!(outcomes(&report), [ShardOutcome::Cancelled]);
+}
+
+/// Ten minutes in one batch, and the shard has to move: here because the worker leaves.
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_takes_too_long_is_cut_short_and_the_shard_moves_from_what_was_done() {
+    let mut world = World::new();
+    world.settings.drain_deadline = Duration::from_secs(7);
+    world.put("quick");
+    let (stop, running) = world.start(async |batch: ShardBatch, _attempt: u32| {
+        if *batch.records()[0].data == *b"slow" {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+        }
+        Ok(())
+    });
+    world.wait_until_noted("quick: done").await;
+    let done = world.lease(0).await.position;
+    world.put("slow");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let asked = tokio::time::Instant::now();
+    stop.cancel();
+    let report = running.await.unwrap();
+    assert!((7..9).contains(&asked.elapsed().as_secs()), "{:?}", asked.elapsed());
+    assert!(report.left_in_time);
+    assert_eq!(outcomes(&report), [ShardOutcome::CutShort]);
+    let lease = world.lease(0).await;
+    assert_eq!((lease.owner, lease.position), (None, done));
+
+    let (stop, running) = world.start(fine);
+    world.wait_until_noted("slow: done").await;
+    stop.cancel();
+    running.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

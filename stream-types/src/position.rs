@@ -99,6 +99,16 @@ impl fmt::Display for StartPosition {
     }
 }
 
+/// The sequence number, and behind a colon the sub-sequence number where there is one.
+impl fmt::Display for RecordPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sub_sequence_number {
+            Self::WHOLE => self.sequence_number.fmt(f),
+            sub_sequence_number => write!(f, "{}:{sub_sequence_number}", self.sequence_number),
+        }
+    }
+}
+
 impl FromStr for StartPosition {
     type Err = InvalidPosition;
 
@@ -116,10 +126,7 @@ impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start(start) => start.fmt(f),
-            Self::After(RecordPosition { sequence_number, sub_sequence_number: RecordPosition::WHOLE }) => {
-                write!(f, "after:{sequence_number}")
-            }
-            Self::After(record) => write!(f, "after:{}:{}", record.sequence_number, record.sub_sequence_number),
+            Self::After(record) => write!(f, "after:{record}"),
             Self::End => f.write_str("end"),
         }
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use consumer::{
-    Checkpoints, Consumer, ConsumerSettings, EndReached, ProcessorFactory, RecordProcessor, ShardBatch, ShardContext,
-    ShardEnd,
+    Checkpoints, Consumer, ConsumerSettings, EndReached, FailurePolicy, ProcessorFactory, RecordProcessor, ShardBatch,
+    ShardContext, ShardEnd,
 };
 use kinesis_testing::{Clock, Kinesis, Limits, ModelSource, PutEntry};
 use lease_core::{Lease, LeaseStore, MemoryStore};
-use stream_types::{Name, Timestamp};
+use stream_types::{Name, SequenceNumber, Timestamp};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,7 @@ pub(crate) struct World {
     pub(crate) store: MemoryStore,
     notes: Notes,
     pub(crate) settings: ConsumerSettings,
+    pub(crate) failure_policy: FailurePolicy,
 }
 
 type Notes = Arc<Mutex<Vec<String>>>;
@@ -41,12 +42,15 @@ impl World {
         let store = MemoryStore::new(Name::new("application").expect("a valid name"));
         let checkpoints = Checkpoints::Automatic { every: Duration::ZERO };
         let settings = ConsumerSettings { checkpoints, ..ConsumerSettings::default() };
-        Self { kinesis, store, notes: Notes::default(), settings }
+        Self { kinesis, store, notes: Notes::default(), settings, failure_policy: FailurePolicy::Retry }
     }
 
-    pub(crate) fn put(&self, payload: impl Into<Bytes>) {
-        let entry = PutEntry { partition_key: "key".into(), explicit_hash_key: None, data: payload.into() };
-        self.kinesis.put_record(STREAM, entry).expect("the record is taken");
+    /// Puts a record whose payload is its partition key, too.
+    pub(crate) fn put(&self, payload: impl Into<Bytes>) -> SequenceNumber {
+        let data: Bytes = payload.into();
+        let partition_key = String::from_utf8_lossy(&data).chars().take(256).collect();
+        let entry = PutEntry { partition_key, explicit_hash_key: None, data };
+        self.kinesis.put_record(STREAM, entry).expect("the record is taken").sequence_number
     }
 
     pub(crate) fn start<Act: Script>(&self, act: Act) -> (CancellationToken, JoinHandle<consumer::Report>) {
@@ -54,6 +58,7 @@ impl World {
         let consumer = Consumer::builder(Arc::new(self.store.clone()), Arc::new(source))
             .worker_name(Name::new("worker").expect("a valid name"))
             .settings(self.settings.clone())
+            .failure_policy(self.failure_policy.clone())
             .build(Scripted { act, notes: Arc::clone(&self.notes) })
             .expect("the settings work");
         let stop = CancellationToken::new();

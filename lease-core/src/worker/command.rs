@@ -91,6 +91,17 @@ pub enum Warning {
         /// How far it was read.
         position: Position,
     },
+    /// A shard's processor failed too often, and its user wants the shard to stop then.
+    #[error(
+        "shard {key} stops at {position}, because its processor keeps failing: nobody reads it until this process is \
+         restarted or another one is given it; its other shards go on"
+    )]
+    ShardStopped {
+        /// Which shard.
+        key: LeaseKey,
+        /// How far it was processed.
+        position: Position,
+    },
 }
 
 /// Why a shard's reader must stop at once.

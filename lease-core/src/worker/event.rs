@@ -79,6 +79,16 @@ pub enum Event {
         /// The shards that go on where this one ended.
         children: Vec<Shard>,
     },
+    /// The reader of a shard has given up, as its user wants it to when its processor keeps failing: the shard is left to
+    /// nobody. This worker leaves it alone until another has had it.
+    ShardStopped {
+        /// Which shard.
+        key: LeaseKey,
+        /// Under which epoch it read.
+        epoch: Epoch,
+        /// Up to where all is done; absent = up to the last checkpoint.
+        position: Option<Position>,
+    },
     /// The reader of a shard has failed and is gone. It can start again from the last checkpoint.
     ShardFailed {
         /// Which shard.

@@ -28,6 +28,8 @@ pub(super) enum Activity {
     Drained(Position),
     /// The shard is done; its children need leases before it is finished.
     Ending(Vec<Shard>),
+    /// The reader has given up. All up to the position is done.
+    Stopped(Position),
     /// The reader failed, and starts again at that moment.
     Failed(Moment),
 }
@@ -47,6 +49,14 @@ impl Holding {
         self.activity = Activity::Failed(now.after(pause));
     }
 
+    /// Up to where all is done, of a reader that has just stopped. Its processor may have stored more than the batches that
+    /// it finished.
+    pub(super) fn furthest(&mut self, stored: Option<&Position>, finished: Option<Position>) -> Option<Position> {
+        self.row_wanted = None;
+        let candidates = [stored.cloned(), self.unsaved.take(), finished];
+        candidates.into_iter().flatten().reduce(Position::furthest)
+    }
+
     /// Whether a reader is at work, or still has to learn that the lease is gone.
     pub(super) fn is_running(&self) -> bool {
         matches!(self.activity, Activity::Reading | Activity::Draining | Activity::Ending(_))
@@ -55,7 +65,7 @@ impl Holding {
     /// A position was stored. A loan may bring one that its reader did not know of when it was drained.
     pub(super) fn has_progressed(&mut self, stored: &Position) {
         self.failures = 0;
-        if let Activity::Drained(drained) = &mut self.activity
+        if let Activity::Drained(drained) | Activity::Stopped(drained) = &mut self.activity
             && drained.may_advance_to(stored)
         {
             *drained = stored.clone();

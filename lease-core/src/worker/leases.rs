@@ -56,7 +56,10 @@ impl Worker {
             }
             Change::Checkpointed => self.on_saved(&key, &next),
             Change::Given | Change::Released => {
-                self.holdings.remove(&key);
+                let left = self.holdings.remove(&key);
+                if left.is_some_and(|holding| matches!(holding.activity, Activity::Stopped(_))) {
+                    self.stopped.insert(key, next.epoch);
+                }
                 self.announce();
             }
             Change::Finished => {
@@ -168,6 +171,7 @@ impl Worker {
         self.commands.push(Command::ReportCheckpoint { key: key.clone(), epoch, result });
         match holding.activity {
             Activity::Drained(_) => self.hand_over_drained(key),
+            Activity::Stopped(_) => self.hand_over(key, None),
             Activity::Ending(_) => self.chores.repair = true,
             Activity::Reading | Activity::Draining | Activity::Failed(_) => {
                 self.save(key);
@@ -179,12 +183,19 @@ impl Worker {
     pub(super) fn on_drained(&mut self, key: &LeaseKey, epoch: Epoch, position: Option<Position>) {
         let holding = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch);
         let Some(holding) = holding.filter(|holding| holding.activity == Activity::Draining) else { return };
-        // A processor may have stored more than the batches that it finished.
-        let candidates = [self.table.newest_position(key).cloned(), holding.unsaved.take(), position];
-        let Some(furthest) = candidates.into_iter().flatten().reduce(Position::furthest) else { return };
-        holding.row_wanted = None;
-        holding.activity = Activity::Drained(furthest);
-        self.hand_over_drained(key);
+        if let Some(furthest) = holding.furthest(self.table.newest_position(key), position) {
+            holding.activity = Activity::Drained(furthest);
+            self.hand_over_drained(key);
+        }
+    }
+
+    pub(super) fn on_shard_stopped(&mut self, key: &LeaseKey, epoch: Epoch, position: Option<Position>) {
+        let Some(holding) = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch) else { return };
+        if let Some(position) = holding.furthest(self.table.newest_position(key), position) {
+            holding.activity = Activity::Stopped(position.clone());
+            self.commands.push(Command::Warn(Warning::ShardStopped { key: key.clone(), position }));
+            self.hand_over(key, None);
+        }
     }
 
     pub(super) fn on_shard_end(&mut self, key: &LeaseKey, epoch: Epoch, children: Vec<Shard>) {

@@ -74,6 +74,8 @@ pub struct Worker {
     listing: Listing,
     plan: Option<Plan>,
     holdings: BTreeMap<LeaseKey, Holding>,
+    /// Leases that this worker left to nobody because their processors kept failing, with the epoch since.
+    stopped: BTreeMap<LeaseKey, Epoch>,
     streams: BTreeMap<Name, Stream>,
     chores: Chores,
     ended: bool,
@@ -126,6 +128,7 @@ impl Worker {
             listing: Listing::default(),
             plan: None,
             holdings: BTreeMap::new(),
+            stopped: BTreeMap::new(),
             streams: streams.into_iter().map(|(name, facts)| (name, Stream::new(facts))).collect(),
             chores: Chores::default(),
             ended: false,
@@ -190,6 +193,7 @@ impl Worker {
             Event::Drained { key, epoch, position } => self.on_drained(&key, epoch, position),
             Event::ShardEnded { key, epoch, children } => self.on_shard_end(&key, epoch, children),
             Event::ShardFailed { key, epoch } => self.on_shard_failure(&key, epoch),
+            Event::ShardStopped { key, epoch, position } => self.on_shard_stopped(&key, epoch, position),
             Event::LeaveAsked => self.on_leave(),
         }
         if !self.ended {

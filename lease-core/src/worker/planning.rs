@@ -47,11 +47,13 @@ impl Worker {
         }
     }
 
-    /// The rows of an earlier process of the same name are left alone until it would have learned of this one.
+    /// The rows of an earlier process of the same name are left alone until it would have learned of this one; those that
+    /// this worker stopped itself, until another worker has had them.
     fn may_touch(&self, key: &LeaseKey) -> bool {
         let owner = self.table.get(key).and_then(|row| row.owner.as_ref());
         let of_predecessor = owner.is_some_and(|owner| owner.name == self.pulse.row.name && *owner != self.id());
-        !of_predecessor || self.pulse.has_outlasted_predecessor()
+        let is_stopped = self.table.get(key).is_some_and(|row| self.stopped.get(key) == Some(&row.epoch));
+        !is_stopped && (!of_predecessor || self.pulse.has_outlasted_predecessor())
     }
 
     /// Whether the list shows owners that the workers' rows, read before it, do not.
@@ -107,6 +109,7 @@ impl Worker {
             match self.holdings.get(key).map(|holding| &holding.activity) {
                 None => self.adopt(lease),
                 Some(Activity::Drained(_)) => self.resume(lease),
+                Some(Activity::Stopped(_)) => self.hand_over(key, None),
                 Some(_) => {}
             }
         } else if self.pulse.row.leaving && self.target(key).is_none() {
@@ -156,7 +159,7 @@ impl Worker {
     }
 
     /// Moves a lease towards another worker, or towards nobody: drains it first, then writes.
-    fn hand_over(&mut self, key: &LeaseKey, receiver: Option<&WorkerId>) {
+    pub(super) fn hand_over(&mut self, key: &LeaseKey, receiver: Option<&WorkerId>) {
         let position = match self.holdings.get_mut(key) {
             None => None,
             Some(holding) => match &holding.activity {
@@ -167,7 +170,7 @@ impl Worker {
                 }
                 Activity::Draining | Activity::Ending(_) => return,
                 Activity::Failed(_) => holding.unsaved.clone(),
-                Activity::Drained(position) => Some(position.clone()),
+                Activity::Drained(position) | Activity::Stopped(position) => Some(position.clone()),
             },
         };
         if self.is_blocked(key) {

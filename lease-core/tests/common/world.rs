@@ -148,6 +148,13 @@ impl World {
         self.deliver(&worker, Event::ShardFailed { key, epoch });
     }
 
+    /// The shard's processor has failed too often, behind that position.
+    pub(crate) fn stop_shard(&mut self, shard: &str, position: Position) {
+        let (worker, key, epoch) = self.reader(shard);
+        self.process(&worker).readers.remove(&key);
+        self.deliver(&worker, Event::ShardStopped { key, epoch, position: Some(position) });
+    }
+
     /// The shard's reader wants a position stored.
     pub(crate) fn checkpoint(&mut self, shard: &str, position: Position) {
         let (worker, key, epoch) = self.reader(shard);

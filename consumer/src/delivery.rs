@@ -1,0 +1,252 @@
+//! Bringing records to a shard's processor, whatever the processor does.
+
+use std::any::Any;
+use std::error::Error;
+use std::num::NonZeroU32;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use kinesis_source::Batch;
+use stream_types::Position;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::failure_policy::Panicked;
+use crate::validity::Validity;
+use crate::vitals::Vitals;
+use crate::{
+    DeadLetter, DeadLetters, FailurePolicy, ProcessorFactory, RecordProcessor, ShardActivity, ShardBatch, ShardContext,
+    ShardEnd,
+};
+
+/// A shard's processor, and what happens when it fails.
+pub(crate) struct Delivery<Factory: ProcessorFactory> {
+    factory: Arc<Factory>,
+    processor: Factory::Processor,
+    context: ShardContext,
+    policy: FailurePolicy,
+    validity: Validity,
+    drain: CancellationToken,
+    vitals: Vitals,
+    /// Behind the last record that is done.
+    pub(crate) done: Option<Position>,
+}
+
+/// What became of records, or of the end of the shard.
+pub(crate) enum Delivered {
+    Yes,
+    /// The processor failed, and while it waited the shard was to be drained.
+    DrainedInstead,
+    /// The processor failed too often, and its policy is to stop then.
+    Stopped,
+}
+
+/// What became of a part of a batch.
+enum Tried {
+    Done,
+    DrainedInstead,
+    /// All tries are used up.
+    Failed(Failure),
+}
+
+type Failure = Arc<dyn Error + Send + Sync>;
+
+impl<Factory: ProcessorFactory> Delivery<Factory> {
+    /// The pause before a failing processor gets its records again, doubled with each failure up to the longest.
+    const FIRST_PAUSE: Duration = Duration::from_millis(100);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+    /// How often a task looks whether the process may deliver again, while it may not.
+    const VALIDITY_PAUSE: Duration = Duration::from_millis(20);
+
+    /// How long a processor may take to put things away once the lease is lost.
+    const LOST_DEADLINE: Duration = Duration::from_secs(10);
+
+    pub(crate) fn new(
+        factory: Arc<Factory>,
+        context: ShardContext,
+        policy: FailurePolicy,
+        validity: Validity,
+        drain: CancellationToken,
+        vitals: Vitals,
+    ) -> Self {
+        let processor = factory.processor(&context);
+        Self { factory, processor, context, policy, validity, drain, vitals, done: None }
+    }
+
+    /// Delivers a batch, in parts where its policy is to find out which records fail.
+    pub(crate) async fn batch(&mut self, batch: Batch) -> Delivered {
+        if batch.records.is_empty() {
+            return Delivered::Yes;
+        }
+        let mut parts = vec![ShardBatch::new(self.context.clone(), batch)];
+        let mut tries = self.policy.tries();
+        while let Some(part) = parts.pop() {
+            let failure = match self.part(&part, tries).await {
+                Tried::Done => continue,
+                Tried::DrainedInstead => return Delivered::DrainedInstead,
+                Tried::Failed(failure) => failure,
+            };
+            let FailurePolicy::DeadLetter { tries: of_one_record, letters } = self.policy.clone() else {
+                return Delivered::Stopped;
+            };
+            if let Some((first, second)) = part.halves() {
+                parts.extend([second, first]);
+                let next_is_single = parts.last().is_some_and(|next| next.records().len() == 1);
+                tries = Some(if next_is_single { of_one_record } else { NonZeroU32::MIN });
+            } else if !self.put_away(&*letters, &part, failure).await {
+                return Delivered::DrainedInstead;
+            }
+        }
+        Delivered::Yes
+    }
+
+    async fn part(&mut self, part: &ShardBatch, tries: Option<NonZeroU32>) -> Tried {
+        let mut failures = 0;
+        loop {
+            match self.attempt(async |processor| processor.process(part.clone()).await).await {
+                Ok(()) => {
+                    self.vitals.has_processed(part.records().len());
+                    self.done = part.end_position();
+                    return Tried::Done;
+                }
+                Err(failure) => {
+                    failures += 1;
+                    let is_last = tries.is_some_and(|tries| failures >= tries.get());
+                    warn!(key = %self.context.key(), failures, error = %failure, "the processor failed");
+                    if is_last {
+                        return Tried::Failed(failure);
+                    }
+                    if !self.pauses_after(failures).await {
+                        return Tried::DrainedInstead;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the processor of the shard's end until it takes note.
+    pub(crate) async fn end(&mut self) -> Delivered {
+        let tries = match self.policy {
+            FailurePolicy::StopShard { tries } => Some(tries),
+            // There is no record that could be put away instead.
+            FailurePolicy::Retry | FailurePolicy::DeadLetter { .. } => None,
+        };
+        let mut failures = 0;
+        loop {
+            let end = ShardEnd::new(self.context.clone());
+            match self.attempt(async |processor| processor.shard_ended(end).await).await {
+                Ok(_reached) => return Delivered::Yes,
+                Err(failure) => {
+                    failures += 1;
+                    let key = self.context.key();
+                    warn!(%key, failures, error = %failure, "the processor failed at the end of the shard");
+                    if tries.is_some_and(|tries| failures >= tries.get()) {
+                        return Delivered::Stopped;
+                    }
+                    if !self.pauses_after(failures).await {
+                        return Delivered::DrainedInstead;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Calls the processor once. One that panics is replaced: what it has left half done goes with it.
+    async fn attempt<Answer, Error: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        &mut self,
+        call: impl AsyncFnOnce(&mut Factory::Processor) -> Result<Answer, Error>,
+    ) -> Result<Answer, Failure> {
+        self.wait_until_valid().await;
+        self.vitals.begins(ShardActivity::Processing);
+        // Whom this task has woken on this thread, such as the driver with a checkpoint, runs before user code that may
+        // block the thread.
+        tokio::task::yield_now().await;
+        let answer = AssertUnwindSafe(call(&mut self.processor)).catch_unwind().await;
+        self.vitals.begins(ShardActivity::Reading);
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(failure)) => {
+                self.vitals.has_failed(false);
+                Err(Arc::from(failure.into()))
+            }
+            Err(panic) => {
+                self.vitals.has_failed(true);
+                self.processor = self.factory.processor(&self.context);
+                let message = panic_message(&*panic).to_owned();
+                error!(key = %self.context.key(), panic = message, "the processor panicked");
+                Err(Arc::new(Panicked { message }))
+            }
+        }
+    }
+
+    /// Gives a record to the dead-letter handler until that accepts it. Returns false if the shard is to be drained
+    /// instead.
+    async fn put_away(&mut self, letters: &dyn DeadLetters, part: &ShardBatch, failure: Failure) -> bool {
+        for record in part.records() {
+            let letter =
+                DeadLetter { shard: self.context.clone(), record: record.clone(), error: Arc::clone(&failure) };
+            error!(key = %self.context.key(), record = %record.position(), error = %failure, "a record is put away");
+            let mut failures = 0;
+            loop {
+                self.wait_until_valid().await;
+                match AssertUnwindSafe(letters.accept(letter.clone())).catch_unwind().await {
+                    Ok(Ok(())) => break,
+                    Ok(Err(error)) => warn!(key = %self.context.key(), %error, "the dead-letter handler failed"),
+                    Err(panic) => {
+                        let panic = panic_message(&*panic);
+                        error!(key = %self.context.key(), panic, "the dead-letter handler panicked");
+                    }
+                }
+                failures += 1;
+                if !self.pauses_after(failures).await {
+                    return false;
+                }
+            }
+            self.vitals.has_put_away();
+        }
+        self.done = part.end_position();
+        true
+    }
+
+    /// Waits after so many failures. Returns whether to try again; the other way is to be drained.
+    async fn pauses_after(&mut self, failures: u32) -> bool {
+        let pause = Self::FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16)).min(Self::LONGEST_PAUSE);
+        self.vitals.begins(ShardActivity::Pausing);
+        tokio::select! {
+            biased;
+            () = self.drain.cancelled() => false,
+            () = sleep(pause) => true,
+        }
+    }
+
+    /// Delivers nothing while others may believe this process dead. The driver stops the task soon.
+    async fn wait_until_valid(&mut self) {
+        while !self.validity.is_valid() {
+            sleep(Self::VALIDITY_PAUSE).await;
+        }
+    }
+
+    /// Tells the processor that its shard goes to another worker.
+    pub(crate) async fn draining(&mut self) {
+        self.processor.draining(&self.context).await;
+    }
+
+    /// Tells the processor that its lease is gone.
+    pub(crate) async fn lease_lost(&mut self) {
+        let key = self.context.key();
+        let told = self.processor.lease_lost(&self.context);
+        if tokio::time::timeout(Self::LOST_DEADLINE, told).await.is_err() {
+            warn!(%key, deadline = ?Self::LOST_DEADLINE, "the processor takes too long over a lost lease: it is dropped");
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
