@@ -90,9 +90,16 @@ pub(crate) struct ConsumeOptions {
     /// This process's name; each needs one of its own. Default: a random one.
     #[arg(long, value_name = "NAME")]
     pub(crate) worker: Option<String>,
+    /// The pause between reads of a shard whose newest records were just read; a shard allows 5 reads a second.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration::parse)]
+    pub(crate) poll_interval: Duration,
     /// Leave after this many records.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_records: Option<u64>,
+    /// When asked to end, keep the shards for a process of the same --worker that starts within this time, instead of handing
+    /// them to the others.
+    #[arg(long, value_name = "DURATION", requires = "worker", value_parser = duration::parse)]
+    pub(crate) returns_within: Option<Duration>,
     /// How long a worker may be silent before others take its leases.
     #[arg(long, default_value = "10s", value_parser = duration::parse)]
     pub(crate) lease_duration: Duration,

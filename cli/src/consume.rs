@@ -9,7 +9,9 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use consumer::{Consumer, ConsumerError, ConsumerSettings, ShardBatch, ShardContext, StartingPosition, each_batch};
+use consumer::{
+    Consumer, ConsumerError, ConsumerSettings, Departure, ShardBatch, ShardContext, StartingPosition, each_batch,
+};
 use kinesis_source::{KinesisSource, PollingSettings, Record, SourceErrorKind, StreamReference};
 use lease_core::worker::WorkerSettings;
 use serde_json::json;
@@ -20,7 +22,7 @@ use crate::arguments::ConsumeOptions;
 use crate::aws;
 use crate::failure::Failure;
 use crate::leases;
-use crate::signals::asked_to_leave;
+use crate::signals::{asked_to_end_at_once, asked_to_leave};
 
 pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
     let stream: StreamReference = options.stream.parse().map_err(|error| Failure::new(format!("--stream: {error}")))?;
@@ -31,7 +33,8 @@ pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
     // What the settings refuse is told before anything is asked of the network.
     settings.validate().map_err(|error| Failure::new(error.to_string()))?;
     let config = aws::config(options.endpoint_url.as_deref(), options.region.as_deref()).await?;
-    let source = KinesisSource::new(Client::new(&config), stream, PollingSettings::default());
+    let polling = PollingSettings { tip_pause: options.poll_interval, ..PollingSettings::default() };
+    let source = KinesisSource::new(Client::new(&config), stream, polling);
     let store = leases::open(&options.leases, application).await?;
 
     let printer = Arc::new(Printer::new(options.max_records));
@@ -47,14 +50,22 @@ pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
             async move { printer.print(&batch).await }
         }))
         .map_err(|error| Failure::new(error.to_string()))?;
+    let departure = options.returns_within.map_or(Departure::ForGood, |within| Departure::ToReturn { within });
     let stop = async {
         tokio::select! {
             biased;
-            () = done.cancelled() => {}
-            () = asked_to_leave() => {}
+            () = done.cancelled() => Departure::ForGood,
+            () = asked_to_leave() => departure,
         }
     };
-    let report = consumer.run_until(stop).await.map_err(|error| explained(&error, &options))?;
+    let report = tokio::select! {
+        biased;
+        report = consumer.run_until(stop) => report.map_err(|error| explained(&error, &options))?,
+        () = asked_to_end_at_once() => {
+            let after = options.lease_duration;
+            return Err(Failure::new(format!("ended at once: other processes go on with its shards after {after:?}")));
+        }
+    };
     if let Some(error) = printer.broken() {
         return Err(Failure::new(format!("standard output takes no more: {error}")));
     }
@@ -182,6 +193,7 @@ fn line(shard: &ShardContext, record: &Record) -> serde_json::Value {
     json!({
         "stream": shard.stream().as_str(),
         "shard": shard.shard().as_str(),
+        "fencing_token": shard.fencing_token().0,
         "sequence_number": record.sequence_number.as_str(),
         "sub_sequence_number": record.sub_sequence_number,
         "partition_key": &*record.partition_key,

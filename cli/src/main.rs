@@ -36,14 +36,17 @@ fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
     log_to_standard_error();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match arguments.task {
             Task::Demo(options) => demo::run(options, started).await,
             Task::Consume(options) => consume::run(options).await,
             Task::Schema(options) => leases::print_schema(&options),
             Task::Kinesis(options) => kinesis::run(options).await,
         }
-    })
+    });
+    // What still blocks a thread, such as a line that nobody reads, is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Logs go to standard error, so that standard output can be piped; `RUST_LOG` says what is logged.

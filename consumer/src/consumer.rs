@@ -10,12 +10,14 @@ use kinesis_source::Source;
 use lease_core::worker::Worker;
 use lease_core::{Lease, LeaseStore, StreamFacts};
 use stream_types::Name;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::driver::Driver;
-use crate::{ConsumerBuilder, ConsumerError, ConsumerSettings, FailurePolicy, Monitor, ProcessorFactory, Report};
+use crate::{
+    ConsumerBuilder, ConsumerError, ConsumerSettings, Departure, FailurePolicy, Monitor, ProcessorFactory, Report,
+};
 
 /// One process of a fleet that shares the shards of a stream.
 pub struct Consumer<Factory> {
@@ -65,7 +67,8 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
         }
     }
 
-    /// Consumes until the future is ready; then hands over everything it has, and leaves.
+    /// Consumes until the future is ready; then hands over everything it has, and leaves, for good or
+    /// [to return](Departure::ToReturn), as the future's output says.
     ///
     /// Leaving ends at the latest shortly after [`ConsumerSettings::leave_deadline`]. Dropping this future instead ends the
     /// consumer at once, like a crash: nothing is handed over, and the others wait for the lease duration to pass.
@@ -74,16 +77,16 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
     ///
     /// The stream does not exist or may not be read; it is not the one that the leases are for; the lease table refuses
     /// this worker, or cannot be read; another process took over the worker's name.
-    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<Report, ConsumerError> {
+    pub async fn run_until(self, stop: impl Future<Output: Into<Departure>>) -> Result<Report, ConsumerError> {
         let mut stop = pin!(stop);
         let stream = tokio::select! {
             biased;
-            () = &mut stop => return Ok(Report { left_in_time: true, ..Report::default() }),
+            _departure = &mut stop => return Ok(Report { left_in_time: true, ..Report::default() }),
             stream = self.source.describe() => stream?,
         };
         tokio::select! {
             biased;
-            () = &mut stop => return Ok(Report { left_in_time: true, ..Report::default() }),
+            _departure = &mut stop => return Ok(Report { left_in_time: true, ..Report::default() }),
             usable = self.refuse_unusable_leases() => usable?,
         }
         #[expect(
@@ -96,16 +99,17 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
         let nonce = fastrand::u64(..);
         let worker = Worker::new(self.worker_name.clone(), nonce, self.settings.worker.clone(), streams);
 
-        let leave = CancellationToken::new();
-        let driver = Driver::new(worker, self, leave.clone());
+        let (leave, departure) = oneshot::channel();
+        let driver = Driver::new(worker, self, departure);
         // On a task of its own, so that heartbeats wait for nobody; in a set, so that it ends when this future does.
         let mut task = JoinSet::new();
         task.spawn(driver.run());
         let ended = tokio::select! {
             biased;
             ended = task.join_next() => ended,
-            () = stop => {
-                leave.cancel();
+            departure = stop => {
+                // The driver may have ended at the same moment.
+                let _unheard = leave.send(departure.into());
                 task.join_next().await
             }
         };

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use lease_core::Hints;
 use lease_core::worker::{Command, Ending, Event, Worker};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::calls::Calls;
 use crate::context::CheckpointRequest;
 use crate::shards::Shards;
 use crate::validity::Validity;
-use crate::{Consumer, ConsumerError, ConsumerSettings, ProcessorFactory, Report};
+use crate::{Consumer, ConsumerError, ConsumerSettings, Departure, ProcessorFactory, Report};
 
 /// Drives one worker: the only place where its decisions meet the store, the stream and the clock.
 pub(crate) struct Driver<Factory> {
@@ -24,7 +23,7 @@ pub(crate) struct Driver<Factory> {
     shards: Shards<Factory>,
     checkpoint_requests: mpsc::Receiver<CheckpointRequest>,
     hints: Option<Box<dyn Hints>>,
-    leave: CancellationToken,
+    departure: oneshot::Receiver<Departure>,
     /// Set once leaving was asked for.
     leave_by: Option<Instant>,
     ending: Option<Ending>,
@@ -37,7 +36,7 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
     /// A call to the store may take this part of the lease duration, so that a heartbeat can fail and be sent again.
     const TIMEOUT_PARTS: u32 = 4;
 
-    pub(crate) fn new(worker: Worker, consumer: Consumer<Factory>, leave: CancellationToken) -> Self {
+    pub(crate) fn new(worker: Worker, consumer: Consumer<Factory>, departure: oneshot::Receiver<Departure>) -> Self {
         let Consumer { store, source, settings, failure_policy, monitor, factory, .. } = consumer;
         let (requests, checkpoint_requests) = mpsc::channel(Self::QUEUED_CHECKPOINTS);
         let validity = Validity::starting_at(Instant::now());
@@ -54,7 +53,7 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
             shards,
             checkpoint_requests,
             hints,
-            leave,
+            departure,
             leave_by: None,
             ending: None,
         }
@@ -106,10 +105,14 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
         let leave_by = self.leave_by;
         tokio::select! {
             biased;
-            () = self.leave.cancelled(), if leave_by.is_none() => {
-                info!(worker = %self.worker.id().name, "the worker leaves");
+            // Whoever could ask is there as long as this runs.
+            Ok(departure) = &mut self.departure, if leave_by.is_none() => {
+                info!(worker = %self.worker.id().name, ?departure, "the worker leaves");
                 self.leave_by = Some(Instant::now() + self.settings.leave_deadline);
-                Some(Event::LeaveAsked)
+                Some(match departure {
+                    Departure::ForGood => Event::LeaveAsked,
+                    Departure::ToReturn { within } => Event::ReturnAsked { within },
+                })
             }
             event = self.calls.next() => event,
             event = self.shards.next() => event,

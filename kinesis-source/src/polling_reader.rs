@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::config::{Builder, Config};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::types::{Record as SdkRecord, ShardIteratorType};
 use aws_smithy_types::DateTime;
@@ -88,7 +90,9 @@ impl PollingReader {
             .shard_id(self.shard.as_str())
             .shard_iterator_type(kind)
             .set_starting_sequence_number(sequence_number)
-            .set_timestamp(timestamp);
+            .set_timestamp(timestamp)
+            .customize()
+            .config_override(one_try());
         let send = async { request.send().await.map_err(|error| source_error(operation, &self.about(), error)) };
         let answer = self.source.within_timeout(operation, &self.about(), send).await?;
         answer.shard_iterator.ok_or_else(|| {
@@ -103,7 +107,9 @@ impl PollingReader {
             .get_records()
             .shard_iterator(iterator)
             .limit(self.source.settings().read_limit)
-            .set_stream_arn(self.source.stream().arn_argument());
+            .set_stream_arn(self.source.stream().arn_argument())
+            .customize()
+            .config_override(one_try());
         let send = async { request.send().await.map_err(|error| source_error("GetRecords", &self.about(), error)) };
         self.source.within_timeout("GetRecords", &self.about(), send).await
     }
@@ -171,6 +177,11 @@ impl ShardReader for PollingReader {
             }
         }
     }
+}
+
+/// The SDK's own retries wait for up to a second and more, and know nothing of the shard's pace: the reader tries again itself.
+fn one_try() -> Builder {
+    Config::builder().retry_config(RetryConfig::disabled())
 }
 
 /// The iterator that starts reading at a position.

@@ -84,10 +84,14 @@ impl Liveness {
         self.seen.get(worker).map(Sighting::silence)
     }
 
-    /// The earliest moment at which a read could show that one of the workers now alive is dead.
+    /// The earliest moment at which a read could show that one of the workers now alive is dead, given for how long each may
+    /// be silent.
     #[must_use]
-    pub fn next_verdict(&self, lease_duration: Duration) -> Option<Moment> {
-        let alive = self.seen.values().filter(|sighting| sighting.silence() < lease_duration);
-        alive.map(|sighting| sighting.first_received.after(lease_duration)).min()
+    pub fn next_verdict(&self, patience: impl Fn(&Name) -> Duration) -> Option<Moment> {
+        let verdicts = self.seen.iter().filter_map(|(name, sighting)| {
+            let patience = patience(name);
+            (sighting.silence() < patience).then(|| sighting.first_received.after(patience))
+        });
+        verdicts.min()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::str::FromStr;
+use std::time::Duration;
 
 use stream_types::{HashRange, ShardId, Timestamp};
 
@@ -171,6 +172,9 @@ impl WorkerRow {
         }
         fields.number("plan_version", self.plan_version.0.into());
         fields.set("leaving", FieldValue::Flag(self.leaving));
+        if let Some(within) = self.returns_within {
+            fields.number("returns_within_ms", u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
+        }
         fields
     }
 
@@ -200,6 +204,7 @@ impl WorkerRow {
             zone: reader.optional("zone")?,
             plan_version: PlanVersion(small("plan_version", reader.number("plan_version")?)?),
             leaving: reader.flag("leaving")?,
+            returns_within: reader.optional_number("returns_within_ms")?.map(Duration::from_millis),
         })
     }
 }
@@ -302,7 +307,7 @@ mod tests {
             assert_eq!(Lease::from_fields(&row.to_fields()), Ok(row));
         }
         let full = worker_row("one");
-        let bare = WorkerRow { capacity: None, zone: None, leaving: false, ..full.clone() };
+        let bare = WorkerRow { capacity: None, zone: None, leaving: false, returns_within: None, ..full.clone() };
         for row in [full, bare] {
             assert_eq!(WorkerRow::from_fields(&row.to_fields()), Ok(row));
         }

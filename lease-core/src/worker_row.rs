@@ -1,6 +1,7 @@
 //! A worker's row in the registry.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use stream_types::Name;
 
@@ -27,6 +28,9 @@ pub struct WorkerRow {
     pub plan_version: PlanVersion,
     /// The worker is on its way out and takes nothing any more.
     pub leaving: bool,
+    /// The process has stored all it has done and ended, and said that another of its name comes within this time. Until then
+    /// it counts as alive, and keeps its leases.
+    pub returns_within: Option<Duration>,
 }
 
 impl WorkerRow {
@@ -45,6 +49,7 @@ impl WorkerRow {
             zone: None,
             plan_version: PlanVersion::LATEST,
             leaving: false,
+            returns_within: None,
         }
     }
 
@@ -52,6 +57,12 @@ impl WorkerRow {
     #[must_use]
     pub fn id(&self) -> WorkerId {
         WorkerId { name: self.name.clone(), incarnation: self.incarnation }
+    }
+
+    /// For how long the worker may be silent before it counts as dead.
+    #[must_use]
+    pub fn patience(&self, lease_duration: Duration) -> Duration {
+        self.returns_within.map_or(lease_duration, |within| within.max(lease_duration))
     }
 
     /// Whether this row may be written over `stored`, the row of the same name that the registry has.

@@ -13,7 +13,7 @@ use crate::store::PostgresStore;
 const LOCK: i64 = 0x6c65_6173_6568_6f6c;
 
 impl PostgresStore {
-    /// Creates the schema and the tables if they are missing. Workers that start together may all call it.
+    /// Creates the schema and the tables if they are missing, and brings those of an earlier version up to date. Workers that start together may all call it.
     ///
     /// # Errors
     ///
@@ -33,7 +33,8 @@ impl PostgresStore {
         let mut transaction = self.pool().begin().await?;
         query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
         let marks = marks(&mut transaction, schema).await?;
-        if let Some((table, mark)) = marks.iter().find(|(_, mark)| mark.as_deref() != Some(Schema::MARK)) {
+        let is_ours = |mark: &str| mark == Schema::MARK || Schema::EARLIER_MARKS.contains(&mark);
+        if let Some((table, mark)) = marks.iter().find(|(_, mark)| !mark.as_deref().is_some_and(is_ours)) {
             let found = mark.as_deref().unwrap_or("no mark");
             return Err(PrepareError::Refused(format!(
                 "table {}.{table} is there, but it is not a table of {:?} (it has {found:?}): choose another schema",
@@ -41,7 +42,8 @@ impl PostgresStore {
                 Schema::MARK,
             )));
         }
-        if marks.len() == TABLES.len() {
+        let is_current = |mark: &Option<String>| mark.as_deref() == Some(Schema::MARK);
+        if marks.len() == TABLES.len() && marks.iter().all(|(_, mark)| is_current(mark)) {
             return Ok(());
         }
         // Asked for first, because creating a schema that is there needs a right that the role may lack.

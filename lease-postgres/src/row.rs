@@ -14,7 +14,7 @@ pub(crate) const LEASE_COLUMNS: &str = "stream, shard, version, epoch, owner_nam
 
 /// What is read of a worker.
 pub(crate) const WORKER_COLUMNS: &str =
-    "name, number, nonce, heartbeat, generation, capacity, zone, plan_version, leaving";
+    "name, number, nonce, heartbeat, generation, capacity, zone, plan_version, leaving, returns_within_ms";
 
 pub(crate) type Statement<'sql> = Query<'sql, Postgres, PgArguments>;
 
@@ -62,7 +62,8 @@ pub(crate) fn bind_worker<'sql>(statement: Statement<'sql>, row: &WorkerRow) -> 
         .bind(row.capacity.map(|capacity| i64::from(capacity.get())))
         .bind(row.zone.as_ref().map(ToString::to_string))
         .bind(i64::from(row.plan_version.0))
-        .bind(row.leaving))
+        .bind(row.leaving)
+        .bind(row.returns_within.map(|within| i64::try_from(within.as_millis()).unwrap_or(i64::MAX))))
 }
 
 /// Reads a lease.

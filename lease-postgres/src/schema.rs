@@ -24,7 +24,10 @@ impl Default for Schema {
 
 impl Schema {
     /// What the tables are marked with, so that tables of another version, or of others, are told apart.
-    pub(crate) const MARK: &'static str = "leasehold 1";
+    pub(crate) const MARK: &'static str = "leasehold 2";
+
+    /// What earlier versions marked them with. The statements bring these up to date.
+    pub(crate) const EARLIER_MARKS: [&'static str; 1] = ["leasehold 1"];
 
     /// The longest identifier that Postgres keeps whole, in bytes.
     const MAX_BYTES: usize = 63;
@@ -51,7 +54,7 @@ impl Schema {
     }
 
     /// The statements that create the tables in the schema.
-    pub(crate) fn table_statements(&self) -> [String; 4] {
+    pub(crate) fn table_statements(&self) -> [String; 5] {
         let (schema, mark) = (self.quoted(), Self::MARK);
         [
             format!(
@@ -94,6 +97,7 @@ impl Schema {
     PRIMARY KEY (application, name)
 )"#
             ),
+            format!("ALTER TABLE {schema}.workers ADD COLUMN IF NOT EXISTS returns_within_ms bigint"),
             format!("COMMENT ON TABLE {schema}.leases IS '{mark}'"),
             format!("COMMENT ON TABLE {schema}.workers IS '{mark}'"),
         ]

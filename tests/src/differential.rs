@@ -162,5 +162,9 @@ fn row_of(beating: &Beating) -> WorkerRow {
     let full = worker_row(&format!("worker-{}", beating.name));
     let incarnation = lease_core::Incarnation { number: beating.number, nonce: beating.nonce };
     let row = WorkerRow { incarnation, heartbeat: beating.heartbeat, ..full };
-    if beating.bare { WorkerRow { capacity: None, zone: None, leaving: false, ..row } } else { row }
+    if beating.bare {
+        WorkerRow { capacity: None, zone: None, leaving: false, returns_within: None, ..row }
+    } else {
+        row
+    }
 }

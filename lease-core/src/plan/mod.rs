@@ -102,10 +102,10 @@ pub enum Step {
     Release(LeaseKey),
 }
 
-/// The worker to which the chores of the whole fleet fall: the one of lowest rank among those that stay.
+/// The worker to which the chores of the whole fleet fall: the one of lowest rank among those that are here and stay.
 #[must_use]
 pub fn designated<'rows>(workers: &[&'rows WorkerRow]) -> Option<&'rows WorkerRow> {
-    let staying = workers.iter().copied().filter(|worker| !worker.leaving);
+    let staying = workers.iter().copied().filter(|worker| !worker.leaving && worker.returns_within.is_none());
     staying.min_by_key(|worker| (tie::rank_of_worker(&worker.name), &worker.name))
 }
 

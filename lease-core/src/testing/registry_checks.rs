@@ -42,7 +42,8 @@ pub async fn c10_a_heartbeat_writes_one_row_and_returns_all(factory: &dyn StoreF
     assert_eq!(beat(&store, &two).await, slice::from_ref(&two));
     assert_eq!(beat(&of_another, &one).await, [one.clone(), two.clone()], "ascending by name");
 
-    let bare = WorkerRow { capacity: None, zone: None, leaving: false, generation: 43, ..next(&two) };
+    let bare =
+        WorkerRow { capacity: None, zone: None, leaving: false, returns_within: None, generation: 43, ..next(&two) };
     assert_eq!(beat(&store, &bare).await, [one.clone(), bare.clone()]);
     assert_eq!(beat(&of_another, &next(&one)).await, [next(&one), bare]);
 }

@@ -1,6 +1,7 @@
 //! Rows to check stores with. Every field differs from its neighbours, so that a mix-up shows.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use stream_types::{HashRange, Name, RecordPosition, Shard, ShardId, StartPosition, Timestamp};
 
@@ -37,6 +38,7 @@ pub fn worker_row(text: &str) -> WorkerRow {
         zone: Some(name("zone-a")),
         plan_version: PlanVersion(3),
         leaving: true,
+        returns_within: Some(Duration::from_millis(90_500)),
         ..WorkerRow::registering(worker(text), NonZeroU32::new(17))
     }
 }

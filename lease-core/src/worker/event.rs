@@ -1,5 +1,7 @@
 //! What a worker is told.
 
+use std::time::Duration;
+
 use stream_types::{Name, Position, Shard};
 
 use crate::{Beat, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind};
@@ -98,4 +100,9 @@ pub enum Event {
     },
     /// The worker is to hand over all it has and leave.
     LeaveAsked,
+    /// The worker is to store what is done and end, and keep its leases for another process of its name.
+    ReturnAsked {
+        /// Within which time that process is back. Until then the others leave the leases alone.
+        within: Duration,
+    },
 }

@@ -38,6 +38,7 @@ impl Worker {
         let Write { next, sent, .. } = write;
         let key = next.key.clone();
         self.table.learn(&key, Some(next.clone()), self.now);
+        self.chores.plan |= self.returning.is_some();
         match next.last_change {
             Change::Created => {
                 self.announce();
@@ -260,6 +261,9 @@ impl Worker {
 
     /// Starts the readers whose pause after a failure is over, from their last checkpoint.
     pub(super) fn restart_failed(&mut self) {
+        if self.returning.is_some() {
+            return;
+        }
         for (key, holding) in &mut self.holdings {
             let due = matches!(holding.activity, Activity::Failed(until) if until <= self.now);
             if let Some(row) = self.table.get(key).filter(|_| due && !self.table.is_writing(key)) {

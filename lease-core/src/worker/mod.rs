@@ -29,6 +29,7 @@ mod table;
 mod upkeep;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use stream_types::Name;
 
@@ -76,6 +77,8 @@ pub struct Worker {
     holdings: BTreeMap<LeaseKey, Holding>,
     /// Leases that this worker left to nobody because their processors kept failing, with the epoch since.
     stopped: BTreeMap<LeaseKey, Epoch>,
+    /// The worker is to end, and another of its name goes on with its leases within that time.
+    returning: Option<Duration>,
     streams: BTreeMap<Name, Stream>,
     chores: Chores,
     ended: bool,
@@ -129,6 +132,7 @@ impl Worker {
             plan: None,
             holdings: BTreeMap::new(),
             stopped: BTreeMap::new(),
+            returning: None,
             streams: streams.into_iter().map(|(name, facts)| (name, Stream::new(facts))).collect(),
             chores: Chores::default(),
             ended: false,
@@ -195,6 +199,7 @@ impl Worker {
             Event::ShardFailed { key, epoch } => self.on_shard_failure(&key, epoch),
             Event::ShardStopped { key, epoch, position } => self.on_shard_stopped(&key, epoch, position),
             Event::LeaveAsked => self.on_leave(),
+            Event::ReturnAsked { within } => self.on_return(within),
         }
         if !self.ended {
             self.keep_up();
@@ -212,6 +217,11 @@ impl Worker {
     fn on_leave(&mut self) {
         self.pulse.row.leaving = true;
         self.pulse.hurry();
+        self.chores.plan = true;
+    }
+
+    fn on_return(&mut self, within: Duration) {
+        self.returning = Some(within);
         self.chores.plan = true;
     }
 

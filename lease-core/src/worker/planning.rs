@@ -5,11 +5,14 @@ use stream_types::Name;
 use super::holding::{Activity, Holding};
 use super::{Command, Worker};
 use crate::plan::{Plan, Snapshot, Step, plan};
-use crate::{Change, Lease, LeaseKey, WorkerId};
+use crate::{Change, Lease, LeaseKey, WorkerId, WorkerRow};
 
 impl Worker {
     /// Plans anew, and starts all that falls to this worker.
     pub(super) fn follow_plan(&mut self) {
+        if self.returning.is_some() {
+            return self.store_all();
+        }
         if !self.table.is_listed() {
             return;
         }
@@ -35,7 +38,7 @@ impl Worker {
             match step {
                 // What is given to a newcomer it may read at once; what is free it leaves alone until it has seen who
                 // else is there.
-                Step::Take(key) if self.pulse.has_looked_round() => self.take(&key),
+                Step::Take(key) if self.pulse.has_looked_round() || self.is_of_predecessor(&key) => self.take(&key),
                 Step::Take(_) => {}
                 Step::Give(_, receiver) if self.postpones_gifts_to(&receiver.name) => self.chores.postponed = true,
                 Step::Give(key, receiver) => self.hand_over(&key, Some(&receiver)),
@@ -50,10 +53,13 @@ impl Worker {
     /// The rows of an earlier process of the same name are left alone until it would have learned of this one; those that
     /// this worker stopped itself, until another worker has had them.
     fn may_touch(&self, key: &LeaseKey) -> bool {
-        let owner = self.table.get(key).and_then(|row| row.owner.as_ref());
-        let of_predecessor = owner.is_some_and(|owner| owner.name == self.pulse.row.name && *owner != self.id());
         let is_stopped = self.table.get(key).is_some_and(|row| self.stopped.get(key) == Some(&row.epoch));
-        !is_stopped && (!of_predecessor || self.pulse.has_outlasted_predecessor())
+        !is_stopped && (!self.is_of_predecessor(key) || self.pulse.has_outlasted_predecessor())
+    }
+
+    fn is_of_predecessor(&self, key: &LeaseKey) -> bool {
+        let owner = self.table.get(key).and_then(|row| row.owner.as_ref());
+        owner.is_some_and(|owner| owner.name == self.pulse.row.name && *owner != self.id())
     }
 
     /// Whether the list shows owners that the workers' rows, read before it, do not.
@@ -73,11 +79,19 @@ impl Worker {
     ///
     /// The workers find out that one is dead at different moments. To those who still count on it, it seems to have too
     /// few leases as soon as the others have taken its own, and they would make it gifts. A gift can wait until the doubt
-    /// is over. A worker that leaves cannot: it only makes no gift to the doubtful one itself.
+    /// is over. A worker that leaves cannot: it only makes no gift to the doubtful one itself. A worker that is away, and said
+    /// that it comes back, gets gifts when it is.
     fn postpones_gifts_to(&self, receiver: &Name) -> bool {
-        let others = self.live_workers().into_iter().map(|row| &row.name);
-        let mut doubtful = others.filter(|name| self.liveness.silence(name) >= Some(self.settings.doubt_after()));
-        if self.pulse.row.leaving { doubtful.any(|name| name == receiver) } else { doubtful.next().is_some() }
+        let others = self.live_workers();
+        let is_away = |row: &&&WorkerRow| row.returns_within.is_some();
+        let is_doubtful = |row: &&&WorkerRow| {
+            row.returns_within.is_none() && self.liveness.silence(&row.name) >= Some(self.settings.doubt_after())
+        };
+        let mut doubtful = others.iter().filter(is_doubtful);
+        if self.pulse.row.leaving {
+            return doubtful.any(|row| row.name == *receiver);
+        }
+        doubtful.next().is_some() || others.iter().filter(is_away).any(|row| row.name == *receiver)
     }
 
     /// Whether a write of the row is under way. Then what the plan wants has to wait for its end.
@@ -196,8 +210,43 @@ impl Worker {
         self.commands.push(self.table.write_over(&lease, next, self.now));
     }
 
+    /// Drains all shards and stores how far they got, so that another process of this name can go on with them.
+    fn store_all(&mut self) {
+        let me = self.id();
+        let keys: Vec<LeaseKey> = self.holdings.keys().cloned().collect();
+        for key in keys {
+            let Some(holding) = self.holdings.get_mut(&key) else { continue };
+            let done = match &holding.activity {
+                Activity::Reading => {
+                    self.commands.push(Command::DrainShard { key: key.clone(), epoch: holding.epoch });
+                    holding.activity = Activity::Draining;
+                    continue;
+                }
+                Activity::Draining | Activity::Ending(_) | Activity::Stopped(_) => continue,
+                Activity::Failed(_) => holding.unsaved.clone(),
+                Activity::Drained(position) => Some(position.clone()),
+            };
+            if self.is_blocked(&key) {
+                continue;
+            }
+            let Some(row) = self.table.get(&key).cloned() else { continue };
+            match done.filter(|done| *done != row.position && row.position.may_advance_to(done)) {
+                Some(position) => {
+                    let next = row.checkpointed(position, &me);
+                    self.commands.push(self.table.write_over(&row, next, self.now));
+                }
+                None => {
+                    self.holdings.remove(&key);
+                }
+            }
+        }
+    }
+
     /// A shard was drained: hands it over as the plan says.
     pub(super) fn hand_over_drained(&mut self, key: &LeaseKey) {
+        if self.returning.is_some() {
+            return self.store_all();
+        }
         let Some(lease) = self.table.get(key).cloned() else { return };
         match self.target(key).cloned() {
             Some(target) if target == self.pulse.row.name => self.keep_or_leave(&lease),

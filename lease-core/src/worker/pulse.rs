@@ -17,6 +17,8 @@ pub(super) struct Pulse {
     in_flight: Option<Beating>,
     /// Who bore the name before this incarnation.
     predecessor: Option<Incarnation>,
+    /// It has ended, and said that this one would come.
+    is_awaited: bool,
     /// The row as the registry has it.
     written: Option<WorkerRow>,
     last_sent: Option<Moment>,
@@ -52,6 +54,7 @@ impl Pulse {
             validity: settings.validity(),
             in_flight: None,
             predecessor: None,
+            is_awaited: false,
             written: None,
             last_sent: None,
             next: now,
@@ -164,7 +167,7 @@ impl Pulse {
     /// took over.
     pub(super) fn has_outlasted_predecessor(&self) -> bool {
         let learned = self.registered.map(|registered| registered.after(self.interval + self.shortest_pause));
-        learned.is_some_and(|learned| self.confirmed >= Some(learned))
+        self.is_awaited || learned.is_some_and(|learned| self.confirmed >= Some(learned))
     }
 
     /// Whether any heartbeat was sent, so that there may be a row.
@@ -181,6 +184,11 @@ impl Pulse {
         self.written.as_ref().is_some_and(|row| row.leaving)
     }
 
+    /// Whether the registry says that another process of this name is to come.
+    pub(super) fn is_return_known(&self) -> bool {
+        self.is_valid() && self.written().is_some_and(|row| row.returns_within.is_some())
+    }
+
     /// Whether that is the incarnation that this one has succeeded. It cannot have taken over the name again.
     pub(super) fn has_succeeded(&self, other: Incarnation) -> bool {
         self.predecessor == Some(other)
@@ -191,10 +199,11 @@ impl Pulse {
         self.written.as_ref().filter(|_| self.in_flight.is_none())
     }
 
-    /// The name is borne by this other incarnation: register again as its successor, at once.
-    pub(super) fn succeed(&mut self, other: Incarnation, nonce: u64, now: Moment) {
-        self.row.incarnation = other.successor(nonce);
-        self.predecessor = Some(other);
+    /// The name is borne by this other process: register again as its successor, at once.
+    pub(super) fn succeed(&mut self, other: &WorkerRow, nonce: u64, now: Moment) {
+        self.row.incarnation = other.incarnation.successor(nonce);
+        self.predecessor = Some(other.incarnation);
+        self.is_awaited = other.returns_within.is_some();
         self.in_flight = None;
         self.registering_since = None;
         self.next = now;

@@ -43,7 +43,7 @@ impl Worker {
                 self.on_beat_written(workers);
             }
             Ok(Beat::Replaced { by }) if !self.pulse.is_registered() => {
-                self.pulse.succeed(by.incarnation, self.nonce, self.now);
+                self.pulse.succeed(&by, self.nonce, self.now);
             }
             Ok(Beat::Replaced { by }) if self.pulse.has_succeeded(by.incarnation) => self.register_again(),
             Ok(Beat::Replaced { by }) => self.end(Ending::Replaced { worker: self.id(), by: by.incarnation }),
@@ -80,7 +80,11 @@ impl Worker {
         self.liveness.observe(&workers, sent, self.now);
         self.workers = workers;
         self.workers_read = Some(sent);
-        if let Some(verdict) = self.liveness.next_verdict(self.settings.lease_duration) {
+        let patience = |name: &Name| {
+            let row = self.workers.iter().find(|row| row.name == *name);
+            row.map_or(self.settings.lease_duration, |row| row.patience(self.settings.lease_duration))
+        };
+        if let Some(verdict) = self.liveness.next_verdict(patience) {
             self.pulse.no_later_than(verdict);
         }
         let interval = self.audit_interval();
@@ -110,7 +114,8 @@ impl Worker {
     pub(super) fn live_workers(&self) -> Vec<&WorkerRow> {
         let me = &self.pulse.row;
         let others = self.workers.iter().filter(|row| row.name != me.name);
-        let alive = others.filter(|row| self.liveness.is_alive(&row.name, self.settings.lease_duration));
+        let patience = |row: &WorkerRow| row.patience(self.settings.lease_duration);
+        let alive = others.filter(|row| self.liveness.is_alive(&row.name, patience(row)));
         alive.chain([me]).collect()
     }
 
@@ -182,12 +187,14 @@ impl Worker {
     }
 
     fn forget_the_dead(&mut self) {
-        let long = self.settings.lease_duration * Self::LEASE_DURATIONS_TO_FORGET;
+        let long = |row: &WorkerRow| {
+            row.patience(self.settings.lease_duration).saturating_mul(Self::LEASE_DURATIONS_TO_FORGET)
+        };
         let owns = |row: &WorkerRow| {
             let mut rows = self.table.rows().into_iter().flatten().filter(|lease| !lease.is_finished());
             rows.any(|lease| lease.owner.as_ref().is_some_and(|owner| owner.name == row.name))
         };
-        let long_dead = self.workers.iter().filter(|row| self.liveness.silence(&row.name) >= Some(long));
+        let long_dead = self.workers.iter().filter(|row| self.liveness.silence(&row.name) >= Some(long(row)));
         let forgotten: Vec<Command> =
             long_dead.filter(|row| !owns(row)).map(|row| Command::Forget(row.clone())).collect();
         self.commands.extend(forgotten);
@@ -244,13 +251,29 @@ impl Worker {
         }
     }
 
-    /// A leaving worker ends when nothing is left to hand over.
+    /// Tells the others that this process has ended, once it has nothing more to store; and ends once they can know.
+    fn return_when_done(&mut self, within: Duration) {
+        if !self.holdings.is_empty() || self.table.has_writes() {
+            return;
+        }
+        if self.pulse.is_return_known() {
+            self.end(Ending::Left);
+        } else if self.pulse.row.returns_within.is_none() {
+            self.pulse.row.returns_within = Some(within);
+            self.pulse.hurry();
+        }
+    }
+
+    /// A leaving worker ends when nothing is left to hand over, a returning one when all it has done is stored.
     fn leave_when_done(&mut self) {
-        if !self.pulse.row.leaving || self.ended {
+        if !(self.pulse.row.leaving || self.returning.is_some()) || self.ended {
             return;
         }
         if !self.pulse.may_have_a_row() {
             return self.end(Ending::Left);
+        }
+        if let Some(within) = self.returning {
+            return self.return_when_done(within);
         }
         // Those of an earlier process of its name can be taken by others, once the name is gone.
         let me = self.id();

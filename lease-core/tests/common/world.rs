@@ -106,6 +106,11 @@ impl World {
         self.deliver(worker, Event::LeaveAsked);
     }
 
+    /// The worker ends, and says that another process of its name comes within that time.
+    pub(crate) fn leave_to_return(&mut self, worker: &str, within: Duration) {
+        self.deliver(worker, Event::ReturnAsked { within });
+    }
+
     pub(crate) fn set_weather(&mut self, worker: &str, weather: Weather) {
         self.process(worker).weather = weather;
     }

@@ -1,0 +1,113 @@
+//! Deployments under a steady load: nothing is lost or repeated, no shard falls silent, and under names that the processes keep
+//! nothing moves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tests::backends::DynamodbServer;
+
+use crate::fleet::{HEARTBEAT, Process, World};
+
+const DEPLOYMENTS: usize = 10;
+const SLOTS: [&str; 3] = ["one", "two", "three"];
+
+/// Records for all shards, ten times a second.
+const LOAD: usize = 40;
+
+/// Restarts every process ten times, one after the other, each once the one before it prints.
+async fn deploy_ten_times(world: &mut World, names: impl Fn(&str, usize) -> String, arguments: &[&str]) {
+    let mut processes: BTreeMap<&str, Process> =
+        SLOTS.into_iter().map(|slot| (slot, world.start(&names(slot, 0), arguments))).collect();
+    let all_print = |world: &World| SLOTS.into_iter().all(|slot| world.printed_by(&names(slot, 0)) > 0);
+    world.load_until("all print", LOAD, all_print).await;
+    for deployment in 1..=DEPLOYMENTS {
+        for slot in SLOTS {
+            let mut process = processes.remove(slot).expect("it runs");
+            process.signal("-TERM");
+            let begun = std::time::Instant::now();
+            while !process.has_ended() {
+                assert!(begun.elapsed() < Duration::from_secs(30), "{slot} does not end");
+                world.put(LOAD).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            process.expect_success();
+            let name = names(slot, deployment);
+            let before = world.printed_by(&name);
+            processes.insert(slot, world.start(&name, arguments));
+            world.load_until("the new process prints", LOAD, |world| world.printed_by(&name) > before).await;
+        }
+    }
+    world.wait_until_printed().await;
+    for process in processes.into_values() {
+        process.ask_to_leave();
+    }
+}
+
+async fn nothing_is_lost_or_repeated_and_no_shard_is_silent(leases: String, bound: Duration) {
+    let mut world = World::new(leases);
+    deploy_ten_times(&mut world, |slot, deployment| format!("{slot}-{deployment}"), &[]).await;
+    let (produced, lines) = (world.produced, world.lines());
+    let (silence, about) = lines.longest_silence();
+    println!("{produced} records, {} repeated, longest silence {silence:?} ({about})", lines.repeated().len());
+    assert_eq!(lines.records.len(), produced);
+    assert!(lines.repeated().is_empty(), "{:?}", lines.repeated());
+    assert_eq!(lines.out_of_order, 0);
+    assert!(silence <= bound, "silent for {silence:?}: {about}");
+}
+
+async fn under_names_that_stay_nothing_moves(leases: String) {
+    let mut world = World::new(leases);
+    deploy_ten_times(&mut world, |slot, _deployment| slot.to_owned(), &["--returns-within", "30s"]).await;
+    let (produced, lines) = (world.produced, world.lines());
+    println!("{produced} records, longest silence {:?}", lines.longest_silence().0);
+    assert_eq!(lines.records.len(), produced);
+    assert!(lines.repeated().is_empty(), "{:?}", lines.repeated());
+    for (shard, lines) in lines.by_shard() {
+        let readers: BTreeSet<&str> = lines.iter().map(|line| line.worker.as_str()).collect();
+        assert_eq!(readers.len(), 1, "{shard} moved: {readers:?}");
+    }
+}
+
+const ONE_SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn ten_deployments_on_postgres_lose_and_repeat_nothing() {
+    if let Some(url) = tests::endpoints::required("LEASEHOLD_TEST_POSTGRES") {
+        nothing_is_lost_or_repeated_and_no_shard_is_silent(url, ONE_SECOND).await;
+    }
+}
+
+#[tokio::test]
+async fn ten_deployments_on_redis_lose_and_repeat_nothing() {
+    if let Some(url) = tests::endpoints::required("LEASEHOLD_TEST_REDIS") {
+        nothing_is_lost_or_repeated_and_no_shard_is_silent(url, ONE_SECOND).await;
+    }
+}
+
+/// Without hints a gift is found with the next heartbeat; before and after it a shard is polled.
+#[tokio::test]
+async fn ten_deployments_on_dynamodb_lose_and_repeat_nothing() {
+    let database = DynamodbServer::new();
+    let leases = format!("dynamodb://leases?endpoint={}&create=true", database.url());
+    nothing_is_lost_or_repeated_and_no_shard_is_silent(leases, HEARTBEAT + ONE_SECOND).await;
+}
+
+#[tokio::test]
+async fn ten_deployments_under_names_that_stay_move_nothing_on_postgres() {
+    if let Some(url) = tests::endpoints::required("LEASEHOLD_TEST_POSTGRES") {
+        under_names_that_stay_nothing_moves(url).await;
+    }
+}
+
+#[tokio::test]
+async fn ten_deployments_under_names_that_stay_move_nothing_on_redis() {
+    if let Some(url) = tests::endpoints::required("LEASEHOLD_TEST_REDIS") {
+        under_names_that_stay_nothing_moves(url).await;
+    }
+}
+
+#[tokio::test]
+async fn ten_deployments_under_names_that_stay_move_nothing_on_dynamodb() {
+    let database = DynamodbServer::new();
+    under_names_that_stay_nothing_moves(format!("dynamodb://leases?endpoint={}&create=true", database.url())).await;
+}

@@ -1,0 +1,89 @@
+//! Workers that are restarted and say so: nothing moves meanwhile, for as long as they said.
+
+mod common;
+
+use std::time::Duration;
+
+use common::world::{HEARTBEAT, LEASE_DURATION, World};
+use lease_core::worker::Ending;
+use lease_core::{Change, Lease};
+
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Answers take about a millisecond, and some things take a few of them.
+const A_FEW_ANSWERS: Duration = Duration::from_millis(20);
+
+fn owners(world: &World) -> Vec<String> {
+    let owner = |lease: Lease| lease.owner.map(|owner| owner.name.to_string()).unwrap_or_default();
+    world.leases().into_iter().map(owner).collect()
+}
+
+/// Ends the worker and waits until it has stored everything.
+fn end(world: &mut World, worker: &str) {
+    world.leave_to_return(worker, GRACE);
+    world.run_until("it has ended", |world| world.ending(worker).is_some());
+    assert_eq!(world.ending(worker), Some(&Ending::Left));
+    world.crash(worker);
+}
+
+#[test]
+fn an_announced_restart_moves_nothing_and_goes_on_where_it_stopped() {
+    let mut world = World::busy(12, &["a", "b", "c"]);
+    let before = owners(&world);
+    for worker in ["a", "b", "c"] {
+        end(&mut world, worker);
+        let stored: Vec<Lease> = world.leases();
+        world.run_for(GRACE - HEARTBEAT * 5);
+        assert_eq!(owners(&world), before, "nobody took what it left");
+        world.start(worker);
+        let took = world.run_until("level", World::is_level);
+        assert!(took <= A_FEW_ANSWERS * 2, "it need not wait for a process that has ended: {took:?}");
+        assert_eq!(owners(&world), before);
+        for lease in
+            stored.iter().filter(|lease| lease.owner.as_ref().is_some_and(|owner| owner.name.as_str() == worker))
+        {
+            assert_eq!(world.started_at(worker, lease.key.shard.as_str()), lease.position);
+        }
+        world.run_for(LEASE_DURATION * 2);
+    }
+    assert_eq!(owners(&world), before);
+}
+
+#[test]
+fn a_worker_that_does_not_return_in_time_is_dead() {
+    let mut world = World::level(12, &["a", "b", "c"]);
+    end(&mut world, "b");
+    let took = world.run_until("the others have all", |world| world.reading().values().sum::<usize>() == 12);
+    let latest = GRACE + HEARTBEAT + A_FEW_ANSWERS;
+    assert!((GRACE - HEARTBEAT..=latest).contains(&took), "{took:?}");
+}
+
+#[test]
+fn what_was_done_is_stored_before_anybody_hears_of_the_end() {
+    let mut world = World::busy(12, &["a", "b", "c"]);
+    world.leave_to_return("b", GRACE);
+    world.run_until("it says that it has ended", |world| world.row("b").returns_within.is_some());
+    let of_b = |lease: &&Lease| lease.owner.as_ref().is_some_and(|owner| owner.name.as_str() == "b");
+    for lease in world.leases().iter().filter(of_b) {
+        assert_eq!(lease.last_change, Change::Checkpointed, "{}", lease.key);
+    }
+    assert_eq!(world.reading().get("b").copied().unwrap_or_default(), 0);
+}
+
+#[test]
+fn the_fleet_goes_on_while_a_worker_is_away() {
+    let mut world = World::level(12, &["a", "b", "c"]);
+    end(&mut world, "b");
+    // Another one joins and gets its share, but nothing of the absent one's.
+    world.start("d");
+    world.run_for(LEASE_DURATION * 2);
+    let counts = owners(&world);
+    let count = |worker: &str| counts.iter().filter(|owner| owner.as_str() == worker).count();
+    assert_eq!((count("a"), count("c"), count("d")), (3, 3, 2), "b still has a seat too many");
+    // One crashes, and is found out as ever.
+    world.crash("a");
+    world.run_for(LEASE_DURATION * 2);
+    assert!(!owners(&world).iter().any(|owner| owner == "a"));
+    world.start("b");
+    world.run_until("level", World::is_level);
+}
