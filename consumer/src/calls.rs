@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use kinesis_source::Source;
+use kinesis_source::{Source, SourceError, SourceErrorKind};
 use lease_core::worker::{Command, Event};
 use lease_core::{Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation, WorkerRow};
+use stream_types::{Shard, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, error, warn};
@@ -91,18 +92,22 @@ impl Calls {
             Command::ListShards { stream } => {
                 let source = Arc::clone(&self.source);
                 self.running.spawn(async move {
-                    let shards = match AssertUnwindSafe(source.list_shards()).catch_unwind().await {
-                        Ok(Ok(shards)) => Some(shards),
+                    let listed = AssertUnwindSafe(listed_and_described(&*source)).catch_unwind().await;
+                    Some(match listed {
+                        Ok(Ok((created, shards))) => Event::ShardsListed { stream, created, shards: Some(shards) },
+                        Ok(Err(error)) if error.kind() == SourceErrorKind::NotFound => {
+                            error!(%stream, %error, "the stream is not found");
+                            Event::StreamNotFound { stream }
+                        }
                         Ok(Err(error)) => {
                             warn!(%stream, %error, "the shards cannot be listed now");
-                            None
+                            Event::ShardsListed { stream, created: None, shards: None }
                         }
                         Err(_panic) => {
                             error!(%stream, "the source panicked while it listed the shards");
-                            None
+                            Event::ShardsListed { stream, created: None, shards: None }
                         }
-                    };
-                    Some(Event::ShardsListed { stream, shards })
+                    })
                 })
             }
             Command::StartShard(_)
@@ -137,6 +142,13 @@ impl Calls {
             debug!("calls that nobody waits for any more are given up");
         }
     }
+}
+
+/// The shards of a stream, and when it was created. Asked in this order, the shards of a stream never go with the creation of
+/// an earlier one.
+async fn listed_and_described(source: &dyn Source) -> Result<(Option<Timestamp>, Vec<Shard>), SourceError> {
+    let shards = source.list_shards().await?;
+    Ok((source.describe().await?.created, shards))
 }
 
 /// Bounds a call in time, and logs what went wrong.

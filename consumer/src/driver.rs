@@ -91,6 +91,10 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
                 error!(%stream, "the application has leases of a stream that is not read here");
                 Err(ConsumerError::ForeignStream { stream })
             }
+            Some(Ending::StreamDeleted { stream }) => {
+                error!(%stream, "the stream was deleted");
+                Err(ConsumerError::StreamDeleted { stream })
+            }
             Some(Ending::StreamRecreated { stream, leased, found }) => {
                 error!(%stream, %leased, %found, "the leases are for an earlier stream of that name");
                 Err(ConsumerError::StreamRecreated { stream, leased, found })

@@ -36,6 +36,15 @@ pub enum ConsumerError {
         /// That stream.
         stream: Name,
     },
+    /// The stream was deleted while it was read.
+    #[error(
+        "the stream {stream} is gone: it was deleted while this application read it; if another one is to take its place, give \
+         the application another name, or delete its leases"
+    )]
+    StreamDeleted {
+        /// That stream.
+        stream: Name,
+    },
     /// The leases are for another stream, which had the same name. Its checkpoints mean nothing in this one.
     #[error(
         "the leases of this application are for a stream {stream} created at {leased}, and the stream of that name was \

@@ -84,6 +84,8 @@ pub struct ShardCounts {
     /// How many times there was no progress for longer than
     /// [`ConsumerSettings::stall_after`](crate::ConsumerSettings::stall_after).
     pub stalls: u64,
+    /// How many times the stream may have forgotten records before they were read, by its retention.
+    pub gaps: u64,
 }
 
 impl ShardCounts {
@@ -94,6 +96,7 @@ impl ShardCounts {
             panics: self.panics + other.panics,
             dead_letters: self.dead_letters + other.dead_letters,
             stalls: self.stalls + other.stalls,
+            gaps: self.gaps + other.gaps,
         }
     }
 }

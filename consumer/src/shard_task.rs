@@ -6,7 +6,7 @@ use kinesis_source::{Reading, ShardReader, Source, SourceError};
 use stream_types::{HashRange, Position, Shard};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::delivery::{Delivered, Delivery};
 use crate::validity::Validity;
@@ -38,7 +38,7 @@ pub(crate) enum TaskEnd {
     /// The shard is closed, and all of it is processed.
     Finished { children: Vec<Shard> },
     /// The shard cannot be read.
-    Failed { error: SourceError },
+    Failed { error: SourceError, position: Option<Position> },
     /// Stopped from outside.
     Lost,
 }
@@ -85,7 +85,7 @@ impl<Factory: ProcessorFactory> Running<Factory> {
         let shard = self.task.context.shard();
         let mut reader = match source.open(shard, position).await {
             Ok(reader) => settings.aggregates.reader(reader, shard, *hash_range, position),
-            Err(error) => return TaskEnd::Failed { error },
+            Err(error) => return TaskEnd::Failed { error, position: None },
         };
         loop {
             let Some(reading) = self.next_reading(&mut *reader).await else { return self.drained().await };
@@ -94,11 +94,16 @@ impl<Factory: ProcessorFactory> Running<Factory> {
                     self.task.vitals.has_read(batch.behind_latest);
                     self.delivery.batch(batch).await
                 }
+                Ok(Reading::Gap(gap)) => {
+                    error!(key = %self.task.context.key(), "{gap}");
+                    self.task.vitals.has_gap();
+                    continue;
+                }
                 Ok(Reading::End { children }) => match self.delivery.end().await {
                     Delivered::Yes => return TaskEnd::Finished { children },
                     no => no,
                 },
-                Err(error) => return TaskEnd::Failed { error },
+                Err(error) => return TaskEnd::Failed { error, position: self.position() },
             };
             match delivered {
                 Delivered::Yes => self.save_when_due().await,

@@ -256,15 +256,15 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
             Ok(TaskEnd::Finished { children }) => {
                 (ShardOutcome::Finished, Some(Event::ShardEnded { key: key.clone(), epoch, children }))
             }
-            Ok(TaskEnd::Failed { error }) => {
+            Ok(TaskEnd::Failed { error, position }) => {
                 error!(%key, %epoch, error = %error, "the shard cannot be read now");
-                (ShardOutcome::Failed, Some(Event::ShardFailed { key: key.clone(), epoch }))
+                (ShardOutcome::Failed, Some(Event::ShardFailed { key: key.clone(), epoch, position }))
             }
             Ok(TaskEnd::Lost) => (ShardOutcome::Lost, None),
             Err(panic) => {
                 vitals.has_failed(true);
                 error!(%key, %epoch, panic = panic_message(&*panic), "the shard's task panicked");
-                (ShardOutcome::Failed, Some(Event::ShardFailed { key: key.clone(), epoch }))
+                (ShardOutcome::Failed, Some(Event::ShardFailed { key: key.clone(), epoch, position: None }))
             }
         };
         self.monitor.ended(&key, &vitals, outcome);

@@ -80,6 +80,11 @@ impl Vitals {
         signs.progress();
     }
 
+    /// The stream may have forgotten records before they were read.
+    pub(crate) fn has_gap(&self) {
+        self.lock().counts.gaps += 1;
+    }
+
     /// Whether there was no progress for so long; true once until there is some.
     pub(crate) fn notices_stall(&self, stall_after: Duration) -> bool {
         let mut signs = self.lock();

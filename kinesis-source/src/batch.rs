@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Gap;
 use bytes::Bytes;
 use stream_types::{Position, RecordPosition, SequenceNumber, Shard, Timestamp};
 
@@ -55,6 +56,8 @@ impl Batch {
 pub enum Reading {
     /// The next records.
     Batch(Batch),
+    /// The stream may have forgotten records before they were read. What it still has comes next.
+    Gap(Gap),
     /// The shard is closed, and everything in it was brought.
     End {
         /// The shards that go on where this one ended.

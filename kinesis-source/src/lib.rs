@@ -16,6 +16,7 @@ mod batch;
 mod kinesis_source;
 mod pace;
 mod polling_reader;
+mod resumption;
 mod sdk_error;
 mod source;
 mod source_error;
@@ -24,6 +25,7 @@ mod user_records;
 
 pub use batch::{Batch, Reading, Record};
 pub use kinesis_source::{KinesisSource, PollingSettings};
+pub use resumption::{Gap, Resumption};
 pub use source::{ShardReader, Source, StreamDescription};
 pub use source_error::{SourceError, SourceErrorKind};
 pub use stream_reference::{InvalidStreamReference, StreamReference};

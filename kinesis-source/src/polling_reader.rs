@@ -9,7 +9,7 @@ use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::types::{Record as SdkRecord, ShardIteratorType};
 use aws_smithy_types::DateTime;
 use bytes::Bytes;
-use stream_types::{Position, RecordPosition, Shard, ShardId, StartPosition};
+use stream_types::{Position, Shard, ShardId, StartPosition};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
@@ -17,7 +17,7 @@ use crate::backoff::Backoff;
 use crate::kinesis_source::{child_from_sdk, timestamp};
 use crate::pace::Pace;
 use crate::sdk_error::source_error;
-use crate::{Batch, KinesisSource, Reading, Record, ShardReader, Source, SourceError, SourceErrorKind};
+use crate::{Batch, KinesisSource, Reading, Record, Resumption, ShardReader, Source, SourceError, SourceErrorKind};
 
 /// The polling reader of one shard.
 ///
@@ -30,6 +30,9 @@ pub(crate) struct PollingReader {
     /// Behind the last record that was brought.
     position: Position,
     iterator: Iterator,
+    resumption: Resumption,
+    /// What was read, and comes after a gap was told of.
+    held_back: Option<Batch>,
     pace: Pace,
     backoff: Backoff,
     not_before: Instant,
@@ -53,7 +56,17 @@ impl PollingReader {
     pub(crate) fn new(source: KinesisSource, shard: ShardId, position: Position) -> Self {
         let iterator = if position == Position::End { Iterator::Closed(Vec::new()) } else { Iterator::Unknown };
         let pace = Pace { tip_pause: source.settings().tip_pause };
-        Self { source, shard, position, iterator, pace, backoff: Backoff::new(), not_before: Instant::now() }
+        Self {
+            source,
+            shard,
+            resumption: Resumption::at(&position),
+            held_back: None,
+            position,
+            iterator,
+            pace,
+            backoff: Backoff::new(),
+            not_before: Instant::now(),
+        }
     }
 
     fn about(&self) -> String {
@@ -65,6 +78,7 @@ impl PollingReader {
         match &self.iterator {
             Iterator::Unknown => {
                 self.iterator = Iterator::At(self.get_iterator().await?);
+                self.resumption = Resumption::at(&self.position);
                 Ok(None)
             }
             Iterator::At(iterator) => {
@@ -118,7 +132,7 @@ impl PollingReader {
     fn take_in(&mut self, answer: GetRecordsOutput, sent: Instant) -> Result<Reading, SourceError> {
         let behind_latest =
             answer.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
-        let records = answer.records.into_iter().map(from_sdk).collect::<Result<Vec<_>, _>>()?;
+        let mut records = answer.records.into_iter().map(from_sdk).collect::<Result<Vec<_>, _>>()?;
         let children = answer.child_shards.unwrap_or_default();
         let children = children.into_iter().map(child_from_sdk).collect::<Result<_, _>>()?;
 
@@ -126,11 +140,21 @@ impl PollingReader {
         let at_tip = behind_latest.is_none_or(|behind| behind.is_zero());
         self.not_before = sent + self.pace.pause(bytes, at_tip);
         self.iterator = answer.next_shard_iterator.map_or(Iterator::Closed(children), Iterator::At);
+        let gap = self.resumption.check(&mut records);
+        if at_tip {
+            self.resumption.reached_tip();
+        }
         let batch = Batch { records, behind_latest };
         if let Some(position) = batch.end_position() {
             self.position = position;
         }
-        Ok(Reading::Batch(batch))
+        Ok(match gap {
+            Some(gap) => {
+                self.held_back = Some(batch);
+                Reading::Gap(gap)
+            }
+            None => Reading::Batch(batch),
+        })
     }
 
     /// The shard's last answer named no children: the list of shards does, at the latest after a moment.
@@ -165,6 +189,9 @@ impl PollingReader {
 #[async_trait]
 impl ShardReader for PollingReader {
     async fn next(&mut self) -> Result<Reading, SourceError> {
+        if let Some(batch) = self.held_back.take() {
+            return Ok(Reading::Batch(batch));
+        }
         loop {
             sleep_until(self.not_before).await;
             match self.step().await {
@@ -186,7 +213,7 @@ fn one_try() -> Builder {
 
 /// The iterator that starts reading at a position.
 ///
-/// A position in the middle of an aggregate starts at the aggregate itself: part of it is still to be read.
+/// Behind a record, it starts at that record itself: see [`Resumption`].
 fn iterator_for(position: &Position) -> (ShardIteratorType, Option<String>, Option<DateTime>) {
     match position {
         Position::Start(StartPosition::Horizon) => (ShardIteratorType::TrimHorizon, None, None),
@@ -194,10 +221,8 @@ fn iterator_for(position: &Position) -> (ShardIteratorType, Option<String>, Opti
             let millis = i64::try_from(timestamp.unix_millis()).unwrap_or(i64::MAX);
             (ShardIteratorType::AtTimestamp, None, Some(DateTime::from_millis(millis)))
         }
-        Position::After(RecordPosition { sequence_number, sub_sequence_number }) => {
-            let whole = *sub_sequence_number == RecordPosition::WHOLE;
-            let kind = if whole { ShardIteratorType::AfterSequenceNumber } else { ShardIteratorType::AtSequenceNumber };
-            (kind, Some(sequence_number.to_string()), None)
+        Position::After(record) => {
+            (ShardIteratorType::AtSequenceNumber, Some(record.sequence_number.to_string()), None)
         }
         // A reader at the end asks for nothing; were it to, this brings nothing that was read before.
         Position::End => (ShardIteratorType::Latest, None, None),
@@ -222,7 +247,7 @@ fn from_sdk(record: SdkRecord) -> Result<Record, SourceError> {
 
 #[cfg(test)]
 mod tests {
-    use stream_types::Timestamp;
+    use stream_types::{RecordPosition, Timestamp};
 
     use super::*;
 
@@ -239,7 +264,7 @@ mod tests {
             ),
             (
                 Position::After(RecordPosition::whole(number.clone())),
-                ShardIteratorType::AfterSequenceNumber,
+                ShardIteratorType::AtSequenceNumber,
                 Some("12345".to_owned()),
                 None,
             ),

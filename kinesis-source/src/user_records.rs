@@ -93,7 +93,7 @@ impl ShardReader for UserRecords {
     async fn next(&mut self) -> Result<Reading, SourceError> {
         match self.reader.next().await? {
             Reading::Batch(batch) => Ok(Reading::Batch(self.split(batch))),
-            end @ Reading::End { .. } => Ok(end),
+            other @ (Reading::Gap(_) | Reading::End { .. }) => Ok(other),
         }
     }
 }

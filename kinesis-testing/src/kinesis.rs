@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use stream_types::{Shard, ShardId, Timestamp};
 
+use crate::fault::{Faults, Misbehaviour, Operation};
 use crate::iterator_token::IteratorToken;
 use crate::list_shards::{PageRequest, PageToken};
 use crate::shard_model::ShardModel;
 use crate::stream_model::StreamModel;
 use crate::{
-    Clock, IteratorStart, Limits, PutEntry, PutResult, RecordsPage, ServiceError, ServiceErrorKind, ShardFilter,
+    Clock, Fault, IteratorStart, Limits, PutEntry, PutResult, RecordsPage, ServiceError, ServiceErrorKind, ShardFilter,
     ShardPage, StreamSummary,
 };
 
@@ -23,6 +24,7 @@ pub struct Kinesis {
     clock: Clock,
     limits: Limits,
     streams: Arc<Mutex<BTreeMap<String, StreamModel>>>,
+    faults: Arc<Mutex<Faults>>,
 }
 
 impl Kinesis {
@@ -39,13 +41,39 @@ impl Kinesis {
     /// A service without streams.
     #[must_use]
     pub fn new(clock: Clock, limits: Limits) -> Self {
-        Self { clock, limits, streams: Arc::default() }
+        Self { clock, limits, streams: Arc::default(), faults: Arc::default() }
     }
 
     /// The clock that the service goes by.
     #[must_use]
     pub const fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Makes calls go wrong that come through a [`ModelSource`](crate::ModelSource) or an [`Endpoint`](crate::Endpoint). The
+    /// methods of this type itself always do what they say.
+    pub fn misbehave(&self, fault: Fault) {
+        self.faults().add(fault);
+    }
+
+    /// Lets all calls go well again.
+    pub fn behave(&self) {
+        self.faults().clear();
+    }
+
+    /// No code panics while it holds the lock.
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to go wrong with a call, if anything is.
+    pub(crate) fn next_fault(&self, operation: Operation, shard: Option<&ShardId>) -> Option<Misbehaviour> {
+        self.faults().next(operation, shard)
+    }
+
+    /// The shard that an iterator is for.
+    pub(crate) fn shard_of_iterator(iterator: &str) -> Option<ShardId> {
+        IteratorToken::decode(iterator).ok().map(|token| ShardModel::id_of(token.shard_index))
     }
 
     /// No code panics while it holds the lock, except on a broken invariant, which the next caller may as well meet.

@@ -17,9 +17,13 @@
 //! # Ok::<(), kinesis_testing::ServiceError>(())
 //! ```
 //!
+//! It misbehaves on command: [`Kinesis::misbehave`] takes a [`Fault`] by operation, shard and number of the call. Time that passes
+//! trims old records under their readers, and lets iterators expire.
+//!
 //! It is for tests, demos and benchmarks. It keeps everything in memory, checks no signature, and binds to loopback.
 
 mod clock;
+mod fault;
 mod http;
 mod iterator_token;
 mod kinesis;
@@ -34,6 +38,7 @@ mod shard_model;
 mod stream_model;
 
 pub use clock::Clock;
+pub use fault::{Fault, Misbehaviour, Operation};
 pub use http::Endpoint;
 pub use iterator_token::IteratorStart;
 pub use kinesis::Kinesis;

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kinesis_source::{Batch, Reading, Record, ShardReader, Source, SourceError, SourceErrorKind, StreamDescription};
-use stream_types::{Name, Position, RecordPosition, Shard, ShardId, StartPosition};
-use tokio::time::{Instant, sleep_until};
+use kinesis_source::{
+    Batch, Reading, Record, Resumption, ShardReader, Source, SourceError, SourceErrorKind, StreamDescription,
+};
+use stream_types::{Name, Position, Shard, ShardId, StartPosition};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::list_shards::DEFAULT_MAX_RESULTS;
-use crate::{IteratorStart, Kinesis, ServiceError, ServiceErrorKind, ShardFilter};
+use crate::{
+    IteratorStart, Kinesis, Misbehaviour, Operation, RecordsPage, ServiceError, ServiceErrorKind, ShardFilter,
+};
 
 /// A stream of the model, read without a network: for simulations in virtual time.
 ///
@@ -28,27 +32,39 @@ impl ModelSource {
     pub const fn new(kinesis: Kinesis, name: Name) -> Self {
         Self { kinesis, name }
     }
-}
 
-#[async_trait]
-impl Source for ModelSource {
-    fn name(&self) -> &Name {
-        &self.name
+    /// Makes a call, unless it is to go wrong.
+    async fn call<Answer>(
+        &self,
+        operation: Operation,
+        shard: Option<&ShardId>,
+        call: impl FnOnce() -> Result<Answer, ServiceError>,
+    ) -> Result<Answer, SourceError> {
+        let refused = |error| source_error(operation.name(), error);
+        let misbehaviour = self.kinesis.next_fault(operation, shard);
+        match &misbehaviour {
+            Some(Misbehaviour::Refuse(kind)) => {
+                return Err(refused(ServiceError::new(*kind, "It was refused, as it was asked to be.")));
+            }
+            Some(Misbehaviour::Delay(delay)) => sleep(*delay).await,
+            Some(Misbehaviour::LoseReply | Misbehaviour::CutReply) | None => {}
+        }
+        let answer = call().map_err(refused)?;
+        match misbehaviour {
+            Some(Misbehaviour::LoseReply | Misbehaviour::CutReply) => {
+                let message = "the connection broke, as it was asked to";
+                Err(SourceError::new(SourceErrorKind::Unavailable, operation.name(), message))
+            }
+            _ => Ok(answer),
+        }
     }
 
-    async fn describe(&self) -> Result<StreamDescription, SourceError> {
-        let summary =
-            self.kinesis.describe_stream(self.name.as_str()).map_err(|error| source_error("describe", error))?;
-        Ok(StreamDescription { name: self.name.clone(), created: Some(summary.created) })
-    }
-
-    async fn list_shards(&self) -> Result<Vec<Shard>, SourceError> {
-        let refused = |error| source_error("list shards", error);
+    fn list(&self) -> Result<Vec<Shard>, ServiceError> {
         let all = ShardFilter::FromTrimHorizon;
-        let mut page = self.kinesis.list_shards(self.name.as_str(), all, None, DEFAULT_MAX_RESULTS).map_err(refused)?;
+        let mut page = self.kinesis.list_shards(self.name.as_str(), all, None, DEFAULT_MAX_RESULTS)?;
         let mut listed = std::mem::take(&mut page.shards);
         while let Some(token) = page.next_token {
-            page = self.kinesis.list_more_shards(&token, DEFAULT_MAX_RESULTS).map_err(refused)?;
+            page = self.kinesis.list_more_shards(&token, DEFAULT_MAX_RESULTS)?;
             listed.append(&mut page.shards);
         }
         let describe = |shard: crate::ShardListing| Shard {
@@ -58,6 +74,23 @@ impl Source for ModelSource {
         };
         Ok(listed.into_iter().map(describe).collect())
     }
+}
+
+#[async_trait]
+impl Source for ModelSource {
+    fn name(&self) -> &Name {
+        &self.name
+    }
+
+    async fn describe(&self) -> Result<StreamDescription, SourceError> {
+        let describe = || self.kinesis.describe_stream(self.name.as_str());
+        let summary = self.call(Operation::DescribeStreamSummary, None, describe).await?;
+        Ok(StreamDescription { name: self.name.clone(), created: Some(summary.created) })
+    }
+
+    async fn list_shards(&self) -> Result<Vec<Shard>, SourceError> {
+        self.call(Operation::ListShards, None, || self.list()).await
+    }
 
     async fn open(&self, shard: &ShardId, from: &Position) -> Result<Box<dyn ShardReader>, SourceError> {
         Ok(Box::new(ModelReader {
@@ -65,6 +98,8 @@ impl Source for ModelSource {
             shard: shard.clone(),
             position: from.clone(),
             place: Place::Unknown,
+            resumption: Resumption::at(from),
+            held_back: None,
             not_before: Instant::now(),
         }))
     }
@@ -77,6 +112,9 @@ struct ModelReader {
     shard: ShardId,
     position: Position,
     place: Place,
+    resumption: Resumption,
+    /// What was read, and comes after a gap was told of.
+    held_back: Option<Batch>,
     not_before: Instant,
 }
 
@@ -89,33 +127,51 @@ enum Place {
 
 impl ModelReader {
     /// One step; nothing means that there is another one to take.
-    fn step(&mut self) -> Result<Option<Reading>, ServiceError> {
+    async fn step(&mut self) -> Result<Option<Reading>, SourceError> {
         let kinesis = &self.source.kinesis;
         match &self.place {
             Place::Unknown => {
                 let start = start_at(&self.position);
-                let iterator = kinesis.shard_iterator(self.source.name.as_str(), &self.shard, &start)?;
+                let name = self.source.name.as_str();
+                let iterator = || kinesis.shard_iterator(name, &self.shard, &start);
+                let iterator = self.source.call(Operation::GetShardIterator, Some(&self.shard), iterator).await?;
                 self.place = Place::At(iterator);
+                self.resumption = Resumption::at(&self.position);
                 Ok(None)
             }
             Place::At(iterator) => {
-                let page = kinesis.get_records(iterator, None)?;
-                self.not_before = Instant::now() + PAUSE;
-                self.place = page.next_iterator.map_or(Place::End(page.children), Place::At);
-                let records = page.records.into_iter().map(|record| Record {
-                    sequence_number: record.sequence_number,
-                    sub_sequence_number: None,
-                    partition_key: record.partition_key.into(),
-                    explicit_hash_key: None,
-                    arrival: Some(record.arrival),
-                    data: record.data,
-                });
-                let behind_latest = Some(Duration::from_millis(page.millis_behind_latest));
-                let batch = Batch { records: records.collect(), behind_latest };
-                self.position = batch.end_position().unwrap_or_else(|| self.position.clone());
-                Ok(Some(Reading::Batch(batch)))
+                let read = || kinesis.get_records(iterator, None);
+                let page = self.source.call(Operation::GetRecords, Some(&self.shard), read).await?;
+                Ok(Some(self.take_in(page)))
             }
             Place::End(children) => Ok(Some(Reading::End { children: children.clone() })),
+        }
+    }
+
+    fn take_in(&mut self, page: RecordsPage) -> Reading {
+        self.not_before = Instant::now() + PAUSE;
+        self.place = page.next_iterator.map_or(Place::End(page.children), Place::At);
+        let records = page.records.into_iter().map(|record| Record {
+            sequence_number: record.sequence_number,
+            sub_sequence_number: None,
+            partition_key: record.partition_key.into(),
+            explicit_hash_key: None,
+            arrival: Some(record.arrival),
+            data: record.data,
+        });
+        let mut records = records.collect();
+        let gap = self.resumption.check(&mut records);
+        if page.millis_behind_latest == 0 {
+            self.resumption.reached_tip();
+        }
+        let batch = Batch { records, behind_latest: Some(Duration::from_millis(page.millis_behind_latest)) };
+        self.position = batch.end_position().unwrap_or_else(|| self.position.clone());
+        match gap {
+            Some(gap) => {
+                self.held_back = Some(batch);
+                Reading::Gap(gap)
+            }
+            None => Reading::Batch(batch),
         }
     }
 }
@@ -123,16 +179,17 @@ impl ModelReader {
 #[async_trait]
 impl ShardReader for ModelReader {
     async fn next(&mut self) -> Result<Reading, SourceError> {
+        if let Some(batch) = self.held_back.take() {
+            return Ok(Reading::Batch(batch));
+        }
         loop {
             sleep_until(self.not_before).await;
-            match self.step() {
+            match self.step().await {
                 Ok(None) => {}
                 Ok(Some(reading)) => return Ok(reading),
-                Err(error) if error.kind() == ServiceErrorKind::ExpiredIterator => self.place = Place::Unknown,
-                Err(error) if error.kind() == ServiceErrorKind::ProvisionedThroughputExceeded => {
-                    self.not_before = Instant::now() + PAUSE;
-                }
-                Err(error) => return Err(source_error("read", error)),
+                Err(error) if error.kind() == SourceErrorKind::Expired => self.place = Place::Unknown,
+                Err(error) if error.is_retryable() => self.not_before = Instant::now() + PAUSE,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -142,9 +199,6 @@ fn start_at(position: &Position) -> IteratorStart {
     match position {
         Position::Start(StartPosition::Horizon) => IteratorStart::TrimHorizon,
         Position::Start(StartPosition::Timestamp(timestamp)) => IteratorStart::AtTimestamp(*timestamp),
-        Position::After(record) if record.sub_sequence_number == RecordPosition::WHOLE => {
-            IteratorStart::AfterSequenceNumber(record.sequence_number.clone())
-        }
         Position::After(record) => IteratorStart::AtSequenceNumber(record.sequence_number.clone()),
         Position::End => IteratorStart::Latest,
     }
@@ -153,8 +207,15 @@ fn start_at(position: &Position) -> IteratorStart {
 fn source_error(operation: &'static str, error: ServiceError) -> SourceError {
     let kind = match error.kind() {
         ServiceErrorKind::ResourceNotFound => SourceErrorKind::NotFound,
-        ServiceErrorKind::ProvisionedThroughputExceeded | ServiceErrorKind::LimitExceeded => SourceErrorKind::Throttled,
+        ServiceErrorKind::ProvisionedThroughputExceeded
+        | ServiceErrorKind::LimitExceeded
+        | ServiceErrorKind::KmsThrottling => SourceErrorKind::Throttled,
         ServiceErrorKind::ExpiredIterator | ServiceErrorKind::ExpiredNextToken => SourceErrorKind::Expired,
+        ServiceErrorKind::InternalFailure | ServiceErrorKind::ServiceUnavailable => SourceErrorKind::Unavailable,
+        ServiceErrorKind::KmsAccessDenied
+        | ServiceErrorKind::KmsDisabled
+        | ServiceErrorKind::KmsNotFound
+        | ServiceErrorKind::KmsOptInRequired => SourceErrorKind::Denied,
         _ => SourceErrorKind::Invalid,
     };
     SourceError::new(kind, operation, error.to_string()).caused_by(error)

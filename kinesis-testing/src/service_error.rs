@@ -17,13 +17,21 @@ pub struct ServiceError {
 pub enum ServiceErrorKind {
     ExpiredIterator,
     ExpiredNextToken,
+    InternalFailure,
     InvalidArgument,
+    KmsAccessDenied,
+    KmsDisabled,
+    KmsInvalidState,
+    KmsNotFound,
+    KmsOptInRequired,
+    KmsThrottling,
     LimitExceeded,
     MissingAuthenticationToken,
     ProvisionedThroughputExceeded,
     ResourceInUse,
     ResourceNotFound,
     Serialization,
+    ServiceUnavailable,
     UnknownOperation,
     Validation,
 }
@@ -51,12 +59,30 @@ impl ServiceError {
 }
 
 impl ServiceErrorKind {
+    /// The status of the HTTP answer.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::InternalFailure => 500,
+            Self::ServiceUnavailable => 503,
+            _ => 400,
+        }
+    }
+
     /// The name of the kind in the protocol.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::ExpiredIterator => "ExpiredIteratorException",
             Self::ExpiredNextToken => "ExpiredNextTokenException",
+            Self::InternalFailure => "InternalFailureException",
+            Self::KmsAccessDenied => "KMSAccessDeniedException",
+            Self::KmsDisabled => "KMSDisabledException",
+            Self::KmsInvalidState => "KMSInvalidStateException",
+            Self::KmsNotFound => "KMSNotFoundException",
+            Self::KmsOptInRequired => "KMSOptInRequired",
+            Self::KmsThrottling => "KMSThrottlingException",
+            Self::ServiceUnavailable => "ServiceUnavailable",
             Self::InvalidArgument => "InvalidArgumentException",
             Self::LimitExceeded => "LimitExceededException",
             Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",

@@ -139,6 +139,11 @@ async fn what_does_not_pass_by_itself_is_an_error_with_its_kind() {
     let unknown =
         KinesisSource::new(client(&world.endpoint.url()), "nope".parse().unwrap(), PollingSettings::default());
     assert_eq!(unknown.list_shards().await.unwrap_err().kind(), SourceErrorKind::NotFound);
+    let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/nope".parse().unwrap();
+    let unknown = KinesisSource::new(client(&world.endpoint.url()), arn, PollingSettings::default());
+    let error = unknown.describe().await.unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::NotFound);
+    assert!(error.to_string().contains("123456789012:stream/nope"), "{error}");
     let mut reader = world.source.open(&shard_id(7), &Position::HORIZON).await.unwrap();
     assert_eq!(reader.next().await.unwrap_err().kind(), SourceErrorKind::NotFound);
     let source: Arc<dyn Source> = Arc::new(world.source);

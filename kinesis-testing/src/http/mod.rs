@@ -2,14 +2,14 @@
 
 mod answer;
 mod operations;
+mod reply;
 mod request;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::server::conn::http1;
@@ -21,7 +21,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::{Kinesis, ServiceError, ServiceErrorKind};
+use self::reply::Reply;
+use self::request::Arguments;
+use crate::{Kinesis, Misbehaviour, Operation, ServiceError, ServiceErrorKind};
 
 /// The most bytes of a request: 500 records of a `PutRecords`, encoded.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
@@ -117,7 +119,7 @@ async fn serve_connection(stream: TcpStream, kinesis: Kinesis, stop: Cancellatio
     }
     let service = service_fn(|request| {
         let kinesis = kinesis.clone();
-        async move { Ok::<_, Infallible>(answer(&kinesis, request).await) }
+        async move { answer(&kinesis, request).await }
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
@@ -129,18 +131,51 @@ async fn serve_connection(stream: TcpStream, kinesis: Kinesis, stop: Cancellatio
     }
 }
 
-async fn answer(kinesis: &Kinesis, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    match carry_out(kinesis, request).await {
-        Ok(body) => response(StatusCode::OK, body),
-        Err(error) => response(StatusCode::BAD_REQUEST, answer::error(&error)),
+/// Answers a request, unless the connection is to break instead.
+async fn answer(kinesis: &Kinesis, request: Request<Incoming>) -> io::Result<Response<Reply>> {
+    let (operation, arguments) = match parsed(request).await {
+        Ok(parsed) => parsed,
+        Err(error) => return Ok(refusal(&error)),
+    };
+    let misbehaviour = fault_for(kinesis, &operation, &arguments);
+    match &misbehaviour {
+        Some(Misbehaviour::Refuse(kind)) => {
+            return Ok(refusal(&ServiceError::new(*kind, "It was refused, as it was asked to be.")));
+        }
+        Some(Misbehaviour::Delay(delay)) => tokio::time::sleep(*delay).await,
+        Some(Misbehaviour::LoseReply | Misbehaviour::CutReply) | None => {}
+    }
+    let body = match operations::carry_out(kinesis, &operation, &arguments) {
+        Ok(body) => Bytes::from(body),
+        Err(error) => return Ok(refusal(&error)),
+    };
+    match misbehaviour {
+        Some(Misbehaviour::LoseReply) => Err(reply::broken()),
+        Some(Misbehaviour::CutReply) => Ok(response(StatusCode::OK, Reply::cut(&body))),
+        _ => Ok(response(StatusCode::OK, Reply::whole(body))),
     }
 }
 
-async fn carry_out(kinesis: &Kinesis, request: Request<Incoming>) -> Result<Vec<u8>, ServiceError> {
+fn refusal(error: &ServiceError) -> Response<Reply> {
+    let status = StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::BAD_REQUEST);
+    response(status, Reply::whole(answer::error(error).into()))
+}
+
+fn fault_for(kinesis: &Kinesis, operation: &str, arguments: &Arguments) -> Option<Misbehaviour> {
+    let operation = Operation::of_name(operation)?;
+    let shard = match operation {
+        Operation::GetRecords => arguments.text("ShardIterator").ok().flatten().and_then(Kinesis::shard_of_iterator),
+        _ => arguments.optional_shard("ShardId").ok().flatten(),
+    };
+    kinesis.next_fault(operation, shard.as_ref())
+}
+
+/// The operation and its arguments.
+async fn parsed(request: Request<Incoming>) -> Result<(String, Arguments), ServiceError> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let target = header("x-amz-target").to_owned();
     let operation = target.strip_prefix(TARGET_PREFIX);
-    let Some(operation) = operation.filter(|_| request.method() == Method::POST) else {
+    let Some(operation) = operation.filter(|_| request.method() == Method::POST).map(str::to_owned) else {
         let message = format!("this endpoint takes POST requests with X-Amz-Target: {TARGET_PREFIX}OPERATION");
         return Err(ServiceError::new(ServiceErrorKind::UnknownOperation, message));
     };
@@ -156,11 +191,11 @@ async fn carry_out(kinesis: &Kinesis, request: Request<Incoming>) -> Result<Vec<
         let message = if error.is::<LengthLimitError>() { "the request is too large" } else { "the request broke off" };
         ServiceError::new(ServiceErrorKind::Serialization, message)
     })?;
-    operations::carry_out(kinesis, operation, &request::Arguments::parse(&body.to_bytes())?)
+    Ok((operation, Arguments::parse(&body.to_bytes())?))
 }
 
-fn response(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn response(status: StatusCode, body: Reply) -> Response<Reply> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let json = hyper::header::HeaderValue::from_static("application/x-amz-json-1.1");
     response.headers_mut().insert(CONTENT_TYPE, json);

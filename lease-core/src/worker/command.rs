@@ -155,6 +155,11 @@ pub enum Ending {
         /// That stream.
         stream: Name,
     },
+    /// The stream was deleted.
+    StreamDeleted {
+        /// Which stream.
+        stream: Name,
+    },
     /// The leases are for an earlier stream of the same name.
     StreamRecreated {
         /// The stream.

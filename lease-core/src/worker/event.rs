@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stream_types::{Name, Position, Shard};
+use stream_types::{Name, Position, Shard, Timestamp};
 
 use crate::{Beat, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind};
 
@@ -40,8 +40,15 @@ pub enum Event {
     ShardsListed {
         /// Which stream.
         stream: Name,
+        /// When it was created, if it says so.
+        created: Option<Timestamp>,
         /// All shards that it still has.
         shards: Option<Vec<Shard>>,
+    },
+    /// The other answer to [`Command::ListShards`](super::Command::ListShards): there is no such stream any more.
+    StreamNotFound {
+        /// Which stream.
+        stream: Name,
     },
     /// The reader of a shard wants a position stored.
     CheckpointAsked {
@@ -91,12 +98,14 @@ pub enum Event {
         /// Up to where all is done; absent = up to the last checkpoint.
         position: Option<Position>,
     },
-    /// The reader of a shard has failed and is gone. It can start again from the last checkpoint.
+    /// The reader of a shard has failed and is gone. It can start again behind what is done.
     ShardFailed {
         /// Which shard.
         key: LeaseKey,
         /// Under which epoch it read.
         epoch: Epoch,
+        /// Up to where all is done; absent = up to the last checkpoint.
+        position: Option<Position>,
     },
     /// The worker is to hand over all it has and leave.
     LeaveAsked,

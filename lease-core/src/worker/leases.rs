@@ -229,9 +229,11 @@ impl Worker {
         }
     }
 
-    pub(super) fn on_shard_failure(&mut self, key: &LeaseKey, epoch: Epoch) {
+    pub(super) fn on_shard_failure(&mut self, key: &LeaseKey, epoch: Epoch, position: Option<Position>) {
         let now = self.now;
         let Some(holding) = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch) else { return };
+        let stored = self.table.newest_position(key);
+        holding.unsaved = holding.furthest(stored, position).filter(|furthest| Some(furthest) != stored);
         holding.fail(now);
         self.save(key);
         self.chores.plan = true;

@@ -22,9 +22,14 @@ pub(super) struct Stream {
     next_list: Option<Moment>,
     last_list: Option<Moment>,
     failures: u32,
+    /// How many lists in a row found no such stream.
+    not_found: u32,
 }
 
 impl Stream {
+    /// How many times in a row a stream must not be found to be believed deleted: a service may err for a moment.
+    const NOT_FOUND_TO_BE_DELETED: u32 = 5;
+
     const FIRST_PAUSE: Duration = Duration::from_millis(250);
     const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -37,6 +42,7 @@ impl Stream {
             next_list: None,
             last_list: None,
             failures: 0,
+            not_found: 0,
         }
     }
 
@@ -91,9 +97,17 @@ impl Stream {
         self.list_by(now.after(pause));
     }
 
+    /// The stream was not found. Returns whether it is to be believed deleted.
+    pub(super) fn was_not_found(&mut self, now: Moment) -> bool {
+        self.not_found += 1;
+        self.list_failed(now);
+        self.not_found >= Self::NOT_FOUND_TO_BE_DELETED
+    }
+
     pub(super) fn listed(&mut self, shards: Vec<Shard>) {
         self.list_in_flight = false;
         self.failures = 0;
+        self.not_found = 0;
         self.wanted = shards.into_iter().map(|shard| (shard.id.clone(), shard)).collect();
         self.wanted_is_complete = true;
     }

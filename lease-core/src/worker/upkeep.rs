@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stream_types::{Name, Shard};
+use stream_types::{Name, Shard, Timestamp};
 
 use super::pulse::Pulse;
 use super::{Command, Ending, Listing, StopReason, Stream, Worker};
@@ -208,8 +208,20 @@ impl Worker {
         }
     }
 
-    pub(super) fn on_shards(&mut self, name: &Name, shards: Option<Vec<Shard>>) {
+    pub(super) fn on_stream_not_found(&mut self, name: &Name) {
         let Some(stream) = self.streams.get_mut(name) else { return };
+        if stream.was_not_found(self.now) {
+            self.end(Ending::StreamDeleted { stream: name.clone() });
+        }
+    }
+
+    pub(super) fn on_shards(&mut self, name: &Name, created: Option<Timestamp>, shards: Option<Vec<Shard>>) {
+        let Some(stream) = self.streams.get_mut(name) else { return };
+        if let (Some(leased), Some(found)) = (stream.created(), created)
+            && leased != found
+        {
+            return self.end(Ending::StreamRecreated { stream: name.clone(), leased, found });
+        }
         let Some(shards) = shards else { return stream.list_failed(self.now) };
         stream.listed(shards);
         stream.list_every(self.settings.reconcile_interval, self.now);

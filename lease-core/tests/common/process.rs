@@ -78,7 +78,7 @@ impl Process {
         letters: u64,
     ) -> Option<Event> {
         match command {
-            Command::ListShards { stream } => Some(Event::ShardsListed { stream, shards: Some(shards) }),
+            Command::ListShards { stream } => Some(Event::ShardsListed { stream, created: None, shards: Some(shards) }),
             Command::StartShard(_)
             | Command::DrainShard { .. }
             | Command::StopShard { .. }

@@ -150,7 +150,7 @@ impl World {
     pub(crate) fn fail_shard(&mut self, shard: &str) {
         let (worker, key, epoch) = self.reader(shard);
         self.process(&worker).readers.remove(&key);
-        self.deliver(&worker, Event::ShardFailed { key, epoch });
+        self.deliver(&worker, Event::ShardFailed { key, epoch, position: None });
     }
 
     /// The shard's processor has failed too often, behind that position.
