@@ -30,6 +30,8 @@ struct Entries {
     delivered_per_shard: BTreeMap<ShardId, SequenceNumber>,
     crashed: BTreeMap<String, BTreeMap<ShardId, Position>>,
     tally: Tally,
+    /// The first repetitions that no crash explains.
+    unexplained: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,12 @@ impl Ledger {
         self.entries().crashed.insert(worker.into(), checkpoints);
     }
 
+    /// The first few repetitions that no crash explains: which record of which shard came to whom, and to whom before.
+    #[must_use]
+    pub fn unexplained(&self) -> Vec<String> {
+        self.entries().unexplained.clone()
+    }
+
     /// The sums so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
@@ -93,6 +101,9 @@ impl Ledger {
 }
 
 impl Entries {
+    /// How many unexplained repetitions are kept.
+    const KEPT: usize = 10;
+
     fn delivered(&mut self, worker: &str, shard: &ShardId, record: &Record) {
         let Some(entry) = self.records.get_mut(&*record.data) else {
             self.tally.unknown += 1;
@@ -102,7 +113,15 @@ impl Entries {
         match entry.delivered_to.replace(worker.into()) {
             None => self.delivered_first(shard, record, number_in_key),
             Some(before) if self.is_explained(&before, shard, record) => self.tally.duplicates_crash += 1,
-            Some(_) => self.tally.duplicates_planned += 1,
+            Some(before) => {
+                self.tally.duplicates_planned += 1;
+                if self.unexplained.len() < Self::KEPT {
+                    let crash = self.crashed.get(&before).map(|checkpoints| checkpoints.get(shard));
+                    let position = record.position();
+                    let told = format!("{position} of {shard} to {worker}, before to {before}, crashed at {crash:?}");
+                    self.unexplained.push(told);
+                }
+            }
         }
     }
 

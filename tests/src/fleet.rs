@@ -33,7 +33,20 @@ pub struct Fleet {
     /// The truth.
     pub ledger: Ledger,
     readers: Readers,
+    history: History,
     members: BTreeMap<String, Member>,
+}
+
+/// Which shards were begun and ended, in the order in which it happened.
+type History = Arc<Mutex<Vec<(Turn, ShardId, String)>>>;
+
+/// What happened to a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Begun,
+    Ended,
+    /// The lease was lost.
+    Lost,
 }
 
 type Readers = Arc<Mutex<BTreeMap<LeaseKey, (String, Epoch)>>>;
@@ -59,8 +72,15 @@ pub fn quick_settings() -> ConsumerSettings {
 impl Fleet {
     /// A fleet without workers.
     pub fn new(store: Arc<dyn LeaseStore>, source: Arc<dyn Source>) -> Self {
-        let (ledger, readers, members) = (Ledger::default(), Readers::default(), BTreeMap::new());
-        Self { store, source, settings: quick_settings(), ledger, readers, members }
+        Self {
+            store,
+            source,
+            settings: quick_settings(),
+            ledger: Ledger::default(),
+            readers: Readers::default(),
+            history: History::default(),
+            members: BTreeMap::new(),
+        }
     }
 
     /// Another fleet over the same store and source, for workers that this one does not know of.
@@ -75,9 +95,18 @@ impl Fleet {
     ///
     /// The settings cannot work.
     pub fn start(&mut self, worker: &str) {
-        let (ledger, readers, name) = (self.ledger.clone(), Arc::clone(&self.readers), worker.to_owned());
-        let factory =
-            move |shard: &ShardContext| Witness::new(name.clone(), shard.clone(), ledger.clone(), Arc::clone(&readers));
+        let (ledger, name) = (self.ledger.clone(), worker.to_owned());
+        let (readers, history) = (Arc::clone(&self.readers), Arc::clone(&self.history));
+        let factory = move |shard: &ShardContext| {
+            Witness {
+                worker: name.clone(),
+                shard: shard.clone(),
+                ledger: ledger.clone(),
+                readers: Arc::clone(&readers),
+                history: Arc::clone(&history),
+            }
+            .begun()
+        };
         let consumer = Consumer::builder(Arc::clone(&self.store), Arc::clone(&self.source))
             .worker_name(Name::new(worker).expect("a valid name"))
             .settings(self.settings.clone())
@@ -138,6 +167,46 @@ impl Fleet {
     /// The store fails.
     pub async fn leases(&self) -> Vec<Lease> {
         self.store.list().await.expect("the store answers")
+    }
+
+    /// The names of the workers that run.
+    #[must_use]
+    pub fn workers(&self) -> Vec<String> {
+        self.members.keys().cloned().collect()
+    }
+
+    /// The shards that were begun before each of their parents had ended, and what happened to them and their parents. The
+    /// stream must still have all its shards.
+    ///
+    /// # Panics
+    ///
+    /// The stream cannot be listed.
+    pub async fn begun_too_early(&self) -> Vec<String> {
+        let shards = self.source.list_shards().await.expect("the stream is there");
+        let history = self.history.lock().expect("no test panics with the lock").clone();
+        let first = |turn: Turn, shard: &ShardId| history.iter().position(|(what, id, _)| (*what, id) == (turn, shard));
+        let too_early = shards.iter().filter(|shard| {
+            let begun = first(Turn::Begun, &shard.id);
+            let ended = shard.parents.iter().map(|parent| first(Turn::Ended, parent));
+            begun.is_some() && ended.into_iter().any(|ended| ended.is_none() || ended > begun)
+        });
+        let told = too_early.map(|shard| {
+            let family = |id: &ShardId| *id == shard.id || shard.parents.contains(id);
+            let turns = history.iter().enumerate().filter(|(_, (_, id, _))| family(id));
+            format!("{} of {:?}: {:?}", shard.id, shard.parents, turns.collect::<Vec<_>>())
+        });
+        told.collect()
+    }
+
+    /// How many leases were lost, rather than given up: a machine was too slow for its heartbeats.
+    ///
+    /// # Panics
+    ///
+    /// A task has panicked.
+    #[must_use]
+    pub fn lost_leases(&self) -> usize {
+        let history = self.history.lock().expect("no test panics with the lock");
+        history.iter().filter(|(turn, ..)| *turn == Turn::Lost).count()
     }
 
     /// How many shards a worker reads.
@@ -229,13 +298,23 @@ struct Witness {
     shard: ShardContext,
     ledger: Ledger,
     readers: Readers,
+    history: History,
 }
 
 impl Witness {
-    fn new(worker: String, shard: ShardContext, ledger: Ledger, readers: Readers) -> Self {
-        let mine = (worker.clone(), shard.fencing_token());
-        readers.lock().expect("no test panics with the lock").insert(shard.key().clone(), mine);
-        Self { worker, shard, ledger, readers }
+    fn begun(self) -> Self {
+        let mine = (self.worker.clone(), self.shard.fencing_token());
+        self.readers.lock().expect("no test panics with the lock").insert(self.shard.key().clone(), mine);
+        self.note(Turn::Begun);
+        self
+    }
+
+    fn note(&self, turn: Turn) {
+        self.history.lock().expect("no test panics with the lock").push((
+            turn,
+            self.shard.shard().clone(),
+            self.worker.clone(),
+        ));
     }
 }
 
@@ -249,7 +328,12 @@ impl RecordProcessor for Witness {
         Ok(())
     }
 
+    async fn lease_lost(&mut self, _shard: &ShardContext) {
+        self.note(Turn::Lost);
+    }
+
     async fn shard_ended(&mut self, end: ShardEnd) -> Result<EndReached, Infallible> {
+        self.note(Turn::Ended);
         Ok(end.reached())
     }
 }

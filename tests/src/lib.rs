@@ -7,6 +7,7 @@ pub mod differential;
 pub mod endpoints;
 pub mod faulty_store;
 pub mod fleet;
+pub mod reshards;
 
 /// The examples of the READMEs compile.
 #[cfg(doctest)]

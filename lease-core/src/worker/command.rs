@@ -1,5 +1,7 @@
 //! What a worker wants done.
 
+use std::time::Duration;
+
 use stream_types::{Name, Position, Timestamp};
 
 use crate::{Epoch, Expected, Incarnation, Lease, LeaseKey, Version, WorkerId, WorkerRow};
@@ -90,6 +92,17 @@ pub enum Warning {
         key: LeaseKey,
         /// How far it was read.
         position: Position,
+    },
+    /// No heartbeat was confirmed for so long that others may believe the worker dead. It stopped reading; what it had not
+    /// stored is repeated.
+    #[error(
+        "no heartbeat was confirmed within {validity:?}, so that others may take this worker's leases: it stopped reading, and \
+         what was not checkpointed is repeated; if this happens often, make the lease duration longer, or look why the \
+         process or its lease table is slow"
+    )]
+    HeartbeatLate {
+        /// For how long a confirmed heartbeat is good.
+        validity: Duration,
     },
     /// A shard's processor failed too often, and its user wants the shard to stop then.
     #[error(

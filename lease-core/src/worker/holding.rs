@@ -57,6 +57,10 @@ impl Holding {
         candidates.into_iter().flatten().reduce(Position::furthest)
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.activity, Activity::Failed(_))
+    }
+
     /// Whether a reader is at work, or still has to learn that the lease is gone.
     pub(super) fn is_running(&self) -> bool {
         matches!(self.activity, Activity::Reading | Activity::Draining | Activity::Ending(_))

@@ -247,8 +247,7 @@ impl Worker {
     pub(super) fn finish_forgotten(&mut self, stream: &Name) {
         let Some(shards) = self.streams.get(stream) else { return };
         let is_forgotten = |(key, holding): &(&LeaseKey, &Holding)| {
-            let failed = matches!(holding.activity, Activity::Failed(_));
-            failed && key.stream == *stream && shards.has_forgotten(&key.shard)
+            holding.has_failed() && key.stream == *stream && shards.has_forgotten(&key.shard)
         };
         let forgotten: Vec<LeaseKey> = self.holdings.iter().filter(is_forgotten).map(|(key, _)| key.clone()).collect();
         for key in forgotten {

@@ -181,6 +181,7 @@ impl Worker {
         }
         self.now = self.now.max(now);
         if self.pulse.lapses(self.now) {
+            self.commands.push(Command::Warn(Warning::HeartbeatLate { validity: self.settings.validity() }));
             self.stop_all(StopReason::HeartbeatLate);
             self.table.drop_retries();
         }

@@ -1,6 +1,6 @@
 //! Keeping the leases in step with the shards of a stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stream_types::{Name, Shard, ShardId, Timestamp};
@@ -13,10 +13,17 @@ use crate::{Lease, LeaseKey, Moment, StreamFacts, WorkerId};
 pub(super) struct Stream {
     /// As a first worker of the application would store them.
     facts: StreamFacts,
-    /// Shards that need a lease, as far as known: from the last list, and from ended shards.
-    wanted: BTreeMap<ShardId, Shard>,
-    /// Whether `wanted` is all that the stream has, so that a parent missing from it is gone from the stream.
-    wanted_is_complete: bool,
+    /// All that the stream has, by the last list, until each of them has a lease. A parent missing from it is gone.
+    listed: BTreeMap<ShardId, Shard>,
+    /// Shards that an ended one has named and that have no lease yet. They may be younger than the last list, which then says
+    /// nothing about their parents.
+    children: BTreeMap<ShardId, Shard>,
+    /// Those that had a lease when the list on its way was sent: it must have them, or they are gone.
+    known_at_send: BTreeSet<ShardId>,
+    /// Those of which the last list was the first that did not have them.
+    missed: BTreeSet<ShardId>,
+    /// Those that two lists in a row did not have. A service may show an older state for a moment.
+    forgotten: BTreeSet<ShardId>,
     list_in_flight: bool,
     /// When the shards are to be listed next; absent = not by this worker.
     next_list: Option<Moment>,
@@ -36,8 +43,11 @@ impl Stream {
     pub(super) fn new(facts: StreamFacts) -> Self {
         Self {
             facts,
-            wanted: BTreeMap::new(),
-            wanted_is_complete: false,
+            listed: BTreeMap::new(),
+            children: BTreeMap::new(),
+            known_at_send: BTreeSet::new(),
+            missed: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
             list_in_flight: false,
             next_list: None,
             last_list: None,
@@ -74,15 +84,25 @@ impl Stream {
         self.facts.created
     }
 
-    /// Whether the last list certainly does not have the shard. An empty list proves nothing.
+    /// Whether the stream certainly no longer has the shard.
     pub(super) fn has_forgotten(&self, shard: &ShardId) -> bool {
-        self.wanted_is_complete && !self.wanted.is_empty() && !self.wanted.contains_key(shard)
+        self.forgotten.contains(shard)
+    }
+
+    /// A shard that cannot be read was missing from the last list: if it is the first list without it, another one soon tells
+    /// whether it is gone.
+    pub(super) fn look_again_for(&mut self, shard: &ShardId, now: Moment) {
+        if self.missed.contains(shard) && !self.forgotten.contains(shard) {
+            self.list_by(now.after(Self::FIRST_PAUSE));
+        }
     }
 
     /// Whether the shards are to be listed now.
-    pub(super) fn starts_list(&mut self, now: Moment) -> bool {
+    pub(super) fn starts_list(&mut self, name: &Name, table: &Table, now: Moment) -> bool {
         let due = !self.list_in_flight && self.next_list.is_some_and(|at| at <= now);
         if due {
+            let rows = table.rows().into_iter().flatten().filter(|row| row.key.stream == *name);
+            self.known_at_send = rows.map(|row| row.key.shard.clone()).collect();
             self.list_in_flight = true;
             self.next_list = None;
             self.last_list = Some(now);
@@ -108,8 +128,14 @@ impl Stream {
         self.list_in_flight = false;
         self.failures = 0;
         self.not_found = 0;
-        self.wanted = shards.into_iter().map(|shard| (shard.id.clone(), shard)).collect();
-        self.wanted_is_complete = true;
+        self.listed = shards.into_iter().map(|shard| (shard.id.clone(), shard)).collect();
+        // An empty list proves nothing.
+        let known = std::mem::take(&mut self.known_at_send).into_iter().filter(|_| !self.listed.is_empty());
+        let absent: BTreeSet<ShardId> = known.filter(|shard| !self.listed.contains_key(shard)).collect();
+        let missed_before = |shard: &&ShardId| self.missed.contains(*shard) || self.forgotten.contains(*shard);
+        let forgotten: BTreeSet<ShardId> = absent.iter().filter(missed_before).cloned().collect();
+        self.missed = absent;
+        self.forgotten = forgotten;
     }
 
     /// A shard has ended, and these go on. Asks for a list of all shards if one of them has a parent without a lease.
@@ -119,20 +145,22 @@ impl Stream {
             if !child.parents.iter().all(has_lease) {
                 self.list_by(now);
             }
-            self.wanted.insert(child.id.clone(), child.clone());
+            self.children.insert(child.id.clone(), child.clone());
         }
     }
 
     /// The leases to be created now: those of shards whose parents have theirs, or are gone from the stream.
     pub(super) fn missing(&self, name: &Name, table: &Table, me: &WorkerId) -> Vec<Lease> {
         let key = |shard: &ShardId| LeaseKey::new(name.clone(), shard.clone());
-        let parent_is_settled = |parent: &ShardId| {
-            table.get(&key(parent)).is_some() || (self.wanted_is_complete && !self.wanted.contains_key(parent))
-        };
+        let has_lease = |shard: &ShardId| table.get(&key(shard)).is_some();
+        let is_settled = |parent: &ShardId| has_lease(parent) || !self.listed.contains_key(parent);
         let facts = self.facts_for_new_leases(name, table);
-        let missing = self.wanted.values().filter(|shard| {
+        let listed = self.listed.values().filter(|shard| shard.parents.iter().all(is_settled));
+        let younger = self.children.values().filter(|child| !self.listed.contains_key(&child.id));
+        let children = younger.filter(|child| child.parents.iter().all(has_lease));
+        let missing = listed.chain(children).filter(|shard| {
             let key = key(&shard.id);
-            table.get(&key).is_none() && !table.is_writing(&key) && shard.parents.iter().all(parent_is_settled)
+            table.get(&key).is_none() && !table.is_writing(&key)
         });
         missing.map(|shard| Lease::new(name.clone(), shard.clone(), facts, me.clone())).collect()
     }
@@ -145,12 +173,12 @@ impl Stream {
             .collect()
     }
 
-    /// A list of shards grows old: new shards may have come since. Forgets it once it has been dealt with.
+    /// Forgets what has been dealt with.
     pub(super) fn settle(&mut self, name: &Name, table: &Table) {
-        let key = |shard: &ShardId| LeaseKey::new(name.clone(), shard.clone());
-        if self.wanted.keys().all(|shard| table.get(&key(shard)).is_some()) {
-            self.wanted.clear();
-            self.wanted_is_complete = false;
+        let has_lease = |shard: &ShardId| table.get(&LeaseKey::new(name.clone(), shard.clone())).is_some();
+        self.children.retain(|child, _| !has_lease(child));
+        if self.listed.keys().all(has_lease) {
+            self.listed.clear();
         }
     }
 
@@ -159,5 +187,94 @@ impl Stream {
         let rows = table.rows().into_iter().flatten().filter(|row| row.key.stream == *name);
         let start = rows.map(|row| row.stream.start).min().unwrap_or(self.facts.start);
         StreamFacts { start, ..self.facts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stream_types::StartPosition;
+
+    use super::*;
+    use crate::testing::worker;
+
+    const NOW: Moment = Moment::START;
+
+    fn id(id: &str) -> ShardId {
+        ShardId::new(id).unwrap()
+    }
+
+    fn shard(name: &str, parents: &[&str]) -> Shard {
+        Shard { id: id(name), parents: parents.iter().map(|parent| id(parent)).collect(), hash_range: None }
+    }
+
+    fn name() -> Name {
+        Name::new("stream").unwrap()
+    }
+
+    fn stream() -> Stream {
+        Stream::new(StreamFacts { created: None, start: StartPosition::Horizon })
+    }
+
+    /// A table with leases of these shards.
+    fn table(shards: &[&str]) -> Table {
+        let mut table = Table::default();
+        let lease = |id: &&str| Lease::new(name(), shard(id, &[]), stream().facts, worker("creator"));
+        table.replace(shards.iter().map(lease).collect(), NOW);
+        table
+    }
+
+    fn missing(stream: &Stream, table: &Table) -> Vec<String> {
+        let leases = stream.missing(&name(), table, &worker("me"));
+        leases.into_iter().map(|lease| lease.key.shard.to_string()).collect()
+    }
+
+    /// Sends a list and brings its answer.
+    fn list(stream: &mut Stream, table: &Table, shards: &[Shard]) {
+        stream.list_by(NOW);
+        assert!(stream.starts_list(&name(), table, NOW));
+        stream.listed(shards.to_vec());
+    }
+
+    /// "b" was split from another shard since the list. Its other half is merged with "a", which has ended.
+    #[test]
+    fn a_list_says_nothing_of_the_parents_of_a_child_that_is_younger() {
+        let mut stream = stream();
+        list(&mut stream, &table(&["a"]), &[shard("a", &[]), shard("not-there-yet", &[])]);
+        let merged = shard("merged", &["a", "half-of-b"]);
+        stream.add_children(&name(), std::slice::from_ref(&merged), &table(&["a"]), NOW);
+        assert_eq!(missing(&stream, &table(&["a"])), ["not-there-yet"]);
+        assert_eq!(stream.next_list(), Some(NOW), "the next list tells");
+
+        list(&mut stream, &table(&["a"]), &[shard("a", &[]), shard("half-of-b", &["b"]), merged]);
+        assert_eq!(missing(&stream, &table(&["a"])), ["half-of-b"], "its own parent is gone from the stream");
+        assert_eq!(missing(&stream, &table(&["a", "half-of-b"])), ["merged"]);
+    }
+
+    #[test]
+    fn a_list_that_is_older_than_a_child_does_not_make_it_forgotten() {
+        let mut stream = stream();
+        stream.list_by(NOW);
+        assert!(stream.starts_list(&name(), &table(&["a"]), NOW));
+        stream.add_children(&name(), &[shard("child", &["a"])], &table(&["a"]), NOW);
+        stream.listed(vec![shard("a", &[])]);
+        assert_eq!(missing(&stream, &table(&["a"])), ["child"]);
+    }
+
+    #[test]
+    fn a_shard_is_gone_when_two_lists_lack_it_that_are_younger_than_its_lease() {
+        let mut stream = stream();
+        let (before, after) = (table(&["a"]), table(&["a", "young"]));
+        let without = [shard("a", &[])];
+        list(&mut stream, &before, &without);
+        assert!(!stream.has_forgotten(&id("young")), "the list was sent before it had a lease");
+        list(&mut stream, &after, &without);
+        assert!(!stream.has_forgotten(&id("young")), "one list may err");
+        list(&mut stream, &after, &[]);
+        assert!(!stream.has_forgotten(&id("young")), "an empty one proves nothing");
+        list(&mut stream, &after, &without);
+        list(&mut stream, &after, &without);
+        assert!(stream.has_forgotten(&id("young")));
+        list(&mut stream, &after, &[shard("a", &[]), shard("young", &[])]);
+        assert!(!stream.has_forgotten(&id("young")), "it is there after all");
     }
 }

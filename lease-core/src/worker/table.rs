@@ -174,17 +174,24 @@ impl Table {
         went_back
     }
 
-    /// Replaces the rows by a complete list, except where the worker itself knows better: a row that it is writing, or
+    /// Replaces the rows by a complete list, except where the worker itself knows better: a row that it is writing over, or
     /// has written since the list was asked for. Returns whether a row is older than it was.
+    ///
+    /// Of a row that it is only about to create the worker knows nothing: somebody else may have created it, and its children.
     pub(super) fn replace(&mut self, listed: Vec<Lease>, list_sent: Moment) -> bool {
         self.touched.retain(|_, at| *at >= list_sent);
         let before = self.rows.take().unwrap_or_default();
         let mut rows: BTreeMap<LeaseKey, Lease> = listed.into_iter().map(|row| (row.key.clone(), row)).collect();
         for key in self.writes.keys().chain(&self.deletes).chain(self.touched.keys()) {
             match before.get(key) {
-                Some(row) => rows.insert(key.clone(), row.clone()),
-                None => rows.remove(key),
-            };
+                Some(row) => {
+                    rows.insert(key.clone(), row.clone());
+                }
+                None if self.touched.contains_key(key) => {
+                    rows.remove(key);
+                }
+                None => {}
+            }
         }
         let mut any_went_back = false;
         for (key, row) in &rows {
@@ -227,4 +234,21 @@ fn note_age(went_back: &mut BTreeSet<LeaseKey>, key: &LeaseKey, before: Option<V
         went_back.remove(key);
     }
     is_older
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::lease;
+
+    /// Else the children that somebody else has created after it would seem to have no parent, and be read before it.
+    #[test]
+    fn a_row_that_a_list_shows_is_there_though_the_worker_is_about_to_create_it() {
+        let mut table = Table::default();
+        table.replace(Vec::new(), Moment::START);
+        let row = lease("parent");
+        let _create = table.write(Expected::Absent, row.clone(), Moment::START);
+        table.replace(vec![row.clone()], Moment::START);
+        assert_eq!(table.get(&row.key), Some(&row));
+    }
 }

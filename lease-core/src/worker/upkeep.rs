@@ -202,7 +202,7 @@ impl Worker {
 
     fn follow_streams(&mut self) {
         for (name, stream) in &mut self.streams {
-            if self.table.is_listed() && stream.starts_list(self.now) {
+            if self.table.is_listed() && stream.starts_list(name, &self.table, self.now) {
                 self.commands.push(Command::ListShards { stream: name.clone() });
             }
         }
@@ -225,6 +225,9 @@ impl Worker {
         let Some(shards) = shards else { return stream.list_failed(self.now) };
         stream.listed(shards);
         stream.list_every(self.settings.reconcile_interval, self.now);
+        for (key, _) in self.holdings.iter().filter(|(key, holding)| key.stream == *name && holding.has_failed()) {
+            stream.look_again_for(&key.shard, self.now);
+        }
         let vanished: Vec<Lease> = stream.vanished(name, &self.table).into_iter().cloned().collect();
         for tombstone in vanished {
             self.commands.push(self.table.delete(&tombstone));
