@@ -1,9 +1,10 @@
 //! The command line.
 
+use std::fmt;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::duration;
 use crate::failure::Failure;
@@ -18,7 +19,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
-    /// Watch a fleet share a stream: start, a worker joins, a shard splits, a worker crashes, a worker leaves.
+    /// Watch a fleet share a stream, in one of several stories.
     ///
     /// Everything runs in this one process: a Kinesis endpoint on loopback, read through the AWS SDK over HTTP, a lease
     /// table in memory, the workers, and a producer. The demo checks its own promises and fails when one is broken.
@@ -35,9 +36,33 @@ pub(crate) enum Task {
     Kinesis(KinesisOptions),
 }
 
+/// The stories that the demo can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StoryName {
+    /// A worker joins, a shard splits, a worker crashes, a worker leaves.
+    Fleet,
+    /// The stream splits and merges all the time: every child is read after its parents.
+    Reshard,
+    /// Two deployments under load, under new names and under names that stay.
+    Deploy,
+    /// A worker is frozen in the middle of its work, and wakes up when others have its shards.
+    Zombie,
+    /// Some records fail for ever or make the processor panic.
+    Poison,
+}
+
+impl fmt::Display for StoryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
+    }
+}
+
 /// What the demo plays.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DemoOptions {
+    /// Which story.
+    #[arg(long, value_enum, default_value_t = StoryName::Fleet)]
+    pub(crate) story: StoryName,
     /// How many workers start together, 2 to 64.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(2..=64))]
     pub(crate) workers: u16,

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
-    log_to_standard_error();
+    log_to_standard_error(&arguments.task);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
     let ended = runtime.block_on(async {
@@ -50,9 +50,13 @@ fn run(arguments: Arguments, started: Instant) -> Result<(), Failure> {
 }
 
 /// Logs go to standard error, so that standard output can be piped; `RUST_LOG` says what is logged.
-fn log_to_standard_error() {
+fn log_to_standard_error(task: &Task) {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse().ok());
-    let quiet = || Targets::new().with_default(LevelFilter::ERROR).with_target("consumer", LevelFilter::WARN);
+    let quiet = || match task {
+        // It tells what happens itself.
+        Task::Demo(_) => Targets::new().with_default(LevelFilter::OFF),
+        _ => Targets::new().with_default(LevelFilter::ERROR).with_target("consumer", LevelFilter::WARN),
+    };
     let filter: Targets = wanted.unwrap_or_else(quiet);
     let lines =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());

@@ -88,6 +88,12 @@ pub struct ShardCounts {
     pub gaps: u64,
 }
 
+impl std::iter::Sum for ShardCounts {
+    fn sum<All: Iterator<Item = Self>>(all: All) -> Self {
+        all.fold(Self::default(), Self::plus)
+    }
+}
+
 impl ShardCounts {
     fn plus(self, other: Self) -> Self {
         Self {
@@ -119,7 +125,7 @@ impl Monitor {
         let shards = self.lock();
         let now = shards.read_now.values().map(|vitals| vitals.status().counts);
         let before = shards.read_before.values().map(|report| report.counts);
-        now.chain(before).fold(ShardCounts::default(), ShardCounts::plus)
+        now.chain(before).sum()
     }
 
     pub(crate) fn begins(&self, key: &LeaseKey, epoch: Epoch) -> Vitals {

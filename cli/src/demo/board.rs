@@ -1,7 +1,7 @@
 //! What is going on, as all parts of the demo see it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kinesis_testing::Ledger;
@@ -14,7 +14,15 @@ pub(super) struct Board {
     started: Instant,
     pub(super) ledger: Ledger,
     picture: Arc<Mutex<Picture>>,
+    ice: Arc<Ice>,
     changes: watch::Sender<u64>,
+}
+
+/// Holds up the thread of one worker.
+#[derive(Debug, Default)]
+struct Ice {
+    frozen: Mutex<Option<String>>,
+    thawed: Condvar,
 }
 
 /// The picture at one moment.
@@ -34,6 +42,24 @@ pub(super) struct Picture {
     /// The story is over: what happens now is only that everybody leaves.
     pub(super) is_over: bool,
     pub(super) lines: Vec<String>,
+    /// The highest fencing token that the sink has seen, by shard. It refuses lower ones.
+    pub(super) tokens: BTreeMap<LeaseKey, Epoch>,
+    /// How many records the sink has refused.
+    pub(super) late_effects: u64,
+    /// How many processors learned that their lease was lost.
+    pub(super) leases_lost: u64,
+    /// A worker stands still in the middle of a batch.
+    pub(super) is_frozen_now: bool,
+    /// Counts what happens to shards, to tell what came first.
+    turns: u64,
+    begun: BTreeMap<LeaseKey, u64>,
+    ended: BTreeMap<LeaseKey, u64>,
+    /// When a shard last brought records, and its longest silence so far.
+    pub(super) silences: BTreeMap<LeaseKey, (Instant, Duration)>,
+    /// How many records were produced that cannot be processed.
+    pub(super) poisoned: u64,
+    /// What was put away.
+    pub(super) dead_letters: Vec<String>,
 }
 
 /// A worker as people see it.
@@ -55,11 +81,32 @@ impl Board {
     pub(super) fn new(started: Instant, target_records: u64) -> Self {
         let picture = Picture { target_records, ..Picture::default() };
         let (changes, _) = watch::channel(0);
-        Self { started, ledger: Ledger::default(), picture: Arc::new(Mutex::new(picture)), changes }
+        Self {
+            started,
+            ledger: Ledger::default(),
+            picture: Arc::new(Mutex::new(picture)),
+            ice: Arc::default(),
+            changes,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Picture> {
         self.picture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Freezes a worker, from the middle of its next batch on, or lets it go.
+    pub(super) fn freeze(&self, worker: &str, is_frozen: bool) {
+        *self.ice.frozen.lock().unwrap_or_else(PoisonError::into_inner) = is_frozen.then(|| worker.to_owned());
+        self.ice.thawed.notify_all();
+    }
+
+    /// Holds up this thread while the worker is frozen.
+    pub(super) fn stand_still_if_frozen(&self, worker: &str) {
+        let frozen = self.ice.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        if frozen.as_deref() == Some(worker) {
+            self.change(|picture| picture.is_frozen_now = true);
+            drop(self.ice.thawed.wait_while(frozen, |frozen| frozen.as_deref() == Some(worker)));
+        }
     }
 
     /// How long the program has been running.
@@ -141,6 +188,50 @@ impl Picture {
         let all_read = counts.values().sum::<usize>() == self.runnable().count();
         let (least, most) = (counts.values().min(), counts.values().max());
         all_read && !self.leases.is_empty() && most <= least.map(|least| least + 1).as_ref()
+    }
+
+    /// The unfinished leases whose rows say that a worker has them.
+    pub(super) fn owned_by<'picture>(&'picture self, worker: &'picture str) -> impl Iterator<Item = &'picture Lease> {
+        let owner = move |lease: &&Lease| lease.owner.as_ref().is_some_and(|owner| owner.name.as_str() == worker);
+        self.leases.values().filter(|lease| !lease.is_finished()).filter(owner)
+    }
+
+    /// A shard's reading begins.
+    pub(super) fn begins(&mut self, key: &LeaseKey, worker: &str, epoch: Epoch) {
+        self.turns += 1;
+        self.begun.entry(key.clone()).or_insert(self.turns);
+        self.readers.insert(key.clone(), (worker.to_owned(), epoch));
+        let highest = self.tokens.entry(key.clone()).or_insert(epoch);
+        *highest = epoch.max(*highest);
+    }
+
+    /// All records of a shard are done.
+    pub(super) fn ends(&mut self, key: &LeaseKey) {
+        self.turns += 1;
+        self.ended.entry(key.clone()).or_insert(self.turns);
+    }
+
+    /// How many shards were begun before all their parents had ended.
+    pub(super) fn begun_too_early(&self) -> u64 {
+        let is_early = |lease: &&Lease| {
+            let begun = self.begun.get(&lease.key);
+            let ended = lease.parents.iter().map(|parent| self.ended.get(&lease.key.sibling(parent.clone())));
+            begun.is_some() && ended.into_iter().any(|ended| ended.is_none() || ended > begun)
+        };
+        self.leases.values().filter(is_early).count() as u64
+    }
+
+    /// A shard has brought records.
+    pub(super) fn is_heard_of(&mut self, key: &LeaseKey) {
+        let now = Instant::now();
+        let (last, longest) = self.silences.entry(key.clone()).or_insert((now, Duration::ZERO));
+        *longest = now.duration_since(*last).max(*longest);
+        *last = now;
+    }
+
+    /// The longest silence of any shard.
+    pub(super) fn longest_silence(&self) -> Duration {
+        self.silences.values().map(|(_, longest)| *longest).max().unwrap_or_default()
     }
 
     /// The leases that a worker reads, in order.

@@ -7,16 +7,17 @@ mod outcome;
 mod processor;
 mod producer;
 mod screen;
-mod story;
+mod stage;
+mod stories;
 mod view;
 
 use std::io::IsTerminal;
 use std::time::Instant;
 
 use board::Board;
-use story::Story;
+use stage::Stage;
 
-use crate::arguments::DemoOptions;
+use crate::arguments::{DemoOptions, StoryName};
 use crate::failure::Failure;
 use screen::Screen;
 
@@ -27,8 +28,10 @@ pub(crate) async fn run(options: DemoOptions, started: Instant) -> Result<(), Fa
 
     let board = Board::new(started, u64::from(options.records));
     let live = !options.json && !options.plain && std::io::stdout().is_terminal();
-    let screen = if options.json { Screen::silent() } else { Screen::open(live, board.clone(), options.workers) };
-    let outcome = Story::play(&options, settings, &board).await;
+    // Those who join later need a line too.
+    let lines = if options.story == StoryName::Deploy { options.workers * 2 } else { options.workers + 1 };
+    let screen = if options.json { Screen::silent() } else { Screen::open(live, board.clone(), lines) };
+    let outcome = Stage::play(&options, settings, &board).await;
     screen.close().await;
     let outcome = outcome?;
 

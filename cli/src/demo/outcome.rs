@@ -14,19 +14,36 @@ pub(super) struct Outcome {
     pub(super) heartbeat: Duration,
     pub(super) tally: Tally,
     pub(super) first_record_seconds: Option<f64>,
-    pub(super) level_seconds: LevelSeconds,
-    pub(super) moves: u64,
-    pub(super) moves_fewest: u64,
+    pub(super) findings: Findings,
 }
 
-/// How long it took after each event until every shard was read and the counts differed by at most one.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LevelSeconds {
-    pub(super) start: f64,
-    pub(super) join: f64,
-    pub(super) split: f64,
-    pub(super) crash: f64,
-    pub(super) leave: f64,
+/// What one story found out, besides what all of them do.
+#[derive(Debug)]
+pub(super) struct Findings {
+    /// For programs.
+    pub(super) figures: Vec<(&'static str, Value)>,
+    pub(super) promises: Vec<Promise>,
+    /// The figures for people.
+    pub(super) lines: Vec<String>,
+}
+
+/// A promise, and whether it was kept.
+#[derive(Debug)]
+pub(super) struct Promise {
+    is_kept: bool,
+    /// What happened instead, if it was not.
+    instead: String,
+}
+
+impl Promise {
+    pub(super) fn new(is_kept: bool, instead: String) -> Self {
+        Self { is_kept, instead }
+    }
+
+    /// That there were none of what should not be.
+    pub(super) fn none(count: u64, of_what: &str) -> Self {
+        Self::new(count == 0, format!("{count} {of_what}"))
+    }
 }
 
 /// By when the first record must have come, counted from the start of the program.
@@ -35,34 +52,24 @@ const FIRST_RECORD_SECONDS: f64 = 2.0;
 impl Outcome {
     /// What was promised and not kept, a sentence each.
     pub(super) fn broken_promises(&self) -> Vec<String> {
-        let Self { tally, level_seconds, moves, moves_fewest, .. } = self;
-        let two_heartbeats = self.heartbeat.as_secs_f64() * 2.0;
-        let lease_duration = self.options.lease_duration.as_secs_f64();
+        let Self { tally, findings, .. } = self;
         let first = self.first_record_seconds.unwrap_or(f64::INFINITY);
-        let promises = [
-            (tally.lost == 0, format!("{} records were lost", tally.lost)),
-            (tally.unknown == 0, format!("{} records came that nobody produced", tally.unknown)),
-            (tally.out_of_order == 0, format!("{} records came out of order", tally.out_of_order)),
-            (
-                tally.duplicates_planned == 0,
-                format!("{} records were repeated without a crash", tally.duplicates_planned),
-            ),
-            (moves == moves_fewest, format!("{moves} leases were moved where {moves_fewest} would do")),
-            (
-                first <= FIRST_RECORD_SECONDS,
-                format!("the first record took {first:.2} s, more than {FIRST_RECORD_SECONDS} s"),
-            ),
-            within("the join", level_seconds.join, two_heartbeats),
-            within("the leave", level_seconds.leave, two_heartbeats),
-            within("the crash", level_seconds.crash, lease_duration + two_heartbeats),
+        let of_all = [
+            Promise::none(tally.lost, "records were lost"),
+            Promise::none(tally.unknown, "records came that nobody produced"),
+            Promise::none(tally.out_of_order, "records came out of order"),
+            Promise::none(tally.duplicates_planned, "records were repeated without a crash"),
+            seconds_within("the first record came".into(), first, FIRST_RECORD_SECONDS),
         ];
-        promises.into_iter().filter(|(kept, _)| !kept).map(|(_, sentence)| sentence).collect()
+        let broken = of_all.iter().chain(&findings.promises).filter(|promise| !promise.is_kept);
+        broken.map(|promise| promise.instead.clone()).collect()
     }
 
     pub(super) fn to_json(&self) -> Value {
-        let Self { options, tally, level_seconds, moves, moves_fewest, .. } = self;
+        let Self { options, tally, findings, .. } = self;
         let broken = self.broken_promises();
-        json!({
+        let mut figures = json!({
+            "story": options.story.to_string(),
             "workers": options.workers,
             "shards": options.shards,
             "seed": options.seed,
@@ -75,46 +82,40 @@ impl Outcome {
             "duplicates_planned": tally.duplicates_planned,
             "duplicates_crash": tally.duplicates_crash,
             "first_record_seconds": self.first_record_seconds.map(rounded),
-            "level_seconds": {
-                "start": rounded(level_seconds.start),
-                "join": rounded(level_seconds.join),
-                "split": rounded(level_seconds.split),
-                "crash": rounded(level_seconds.crash),
-                "leave": rounded(level_seconds.leave),
-            },
-            "moves": moves,
-            "moves_fewest": moves_fewest,
             "promises_kept": broken.is_empty(),
             "promises_broken": broken,
-        })
+        });
+        for (name, value) in &findings.figures {
+            figures[*name] = value.clone();
+        }
+        figures
     }
 
     /// The figures for people.
     pub(super) fn summary(&self) -> String {
-        let Self { tally, level_seconds, moves, moves_fewest, .. } = self;
+        let Self { tally, findings, .. } = self;
         let first = self.first_record_seconds.unwrap_or(f64::NAN);
-        let LevelSeconds { start, join, split, crash, leave } = level_seconds;
-        format!(
+        let of_all = format!(
             "records     {} produced, {} delivered, {} lost, {} out of order\n\
-             repeated    {} by planned moves, {} by the crash (what it had not checkpointed)\n\
-             first one   after {first:.2} s\n\
-             level       start {start:.2} s, join {join:.2} s, split {split:.2} s, crash {crash:.2} s, leave {leave:.2} s\n\
-             moves       {moves}, the fewest possible being {moves_fewest}",
+             repeated    {} by planned moves, {} by a crash (what it had not checkpointed)\n\
+             first one   after {first:.2} s",
             tally.produced,
             tally.delivered,
             tally.lost,
             tally.out_of_order,
             tally.duplicates_planned,
             tally.duplicates_crash,
-        )
+        );
+        [vec![of_all], findings.lines.clone()].concat().join("\n")
     }
 }
 
-fn within(what: &str, seconds: f64, bound: f64) -> (bool, String) {
-    (seconds <= bound, format!("{what} was level after {seconds:.2} s, more than {bound:.2} s"))
+/// That something happened within so many seconds.
+pub(super) fn seconds_within(what: String, seconds: f64, bound: f64) -> Promise {
+    Promise::new(seconds <= bound, format!("{what} after {seconds:.2} s, more than {bound:.2} s"))
 }
 
 /// To the millisecond.
-fn rounded(seconds: f64) -> f64 {
+pub(super) fn rounded(seconds: f64) -> f64 {
     (seconds * 1_000.0).round() / 1_000.0
 }

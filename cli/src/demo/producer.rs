@@ -9,6 +9,7 @@ use fastrand::Rng;
 use tokio::time::{Instant, sleep_until};
 
 use super::board::Board;
+use super::processor::{FAILS, PANICS};
 use crate::failure::Failure;
 
 /// Puts a number of records at a steady rate, through the SDK.
@@ -19,7 +20,12 @@ pub(super) struct Producer {
     pub(super) records: u64,
     pub(super) duration: Duration,
     pub(super) rng: Rng,
+    /// Whether some records cannot be processed.
+    pub(super) has_poison: bool,
 }
+
+/// One record in so many is poisoned, where any are.
+const POISON_DISTANCE: u64 = 1_000;
 
 /// How many partition keys there are.
 const KEYS: usize = 1_000;
@@ -60,9 +66,18 @@ impl Producer {
         Ok(())
     }
 
+    fn payload(&self, number: u64) -> String {
+        if !self.has_poison || number % POISON_DISTANCE != POISON_DISTANCE / 2 {
+            return format!("order {number:08}, {:060}", number % 97);
+        }
+        self.board.change(|picture| picture.poisoned += 1);
+        let panics = number / POISON_DISTANCE % 2 == 1;
+        format!("{} {number:08}", if panics { PANICS } else { FAILS })
+    }
+
     async fn put(&self, keys: &[usize], first_number: u64) -> Result<(), Failure> {
         let entries = keys.iter().zip(first_number..).map(|(key, number)| {
-            let (key, payload) = (format!("customer-{key:04}"), format!("order {number:08}, {:060}", number % 97));
+            let (key, payload) = (format!("customer-{key:04}"), self.payload(number));
             self.board.ledger.produced(&key, payload.as_bytes());
             let entry = PutRecordsRequestEntry::builder().partition_key(key).data(Blob::new(payload.into_bytes()));
             entry.build().map_err(|error| Failure::new(error.to_string()))

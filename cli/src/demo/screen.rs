@@ -33,8 +33,7 @@ impl Screen {
     /// Shows the board: live if asked for and the terminal plays along, else line by line.
     pub(super) fn open(live: bool, board: Board, workers: u16) -> Self {
         let close = CancellationToken::new();
-        // The one that joins later needs a line too.
-        let height = view::height(workers + 1);
+        let height = view::height(workers);
         let options = TerminalOptions { viewport: Viewport::Inline(height) };
         let terminal =
             live.then(|| Terminal::with_options(CrosstermBackend::new(io::stdout()), options).ok()).flatten();
