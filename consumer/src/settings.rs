@@ -17,6 +17,9 @@ pub struct ConsumerSettings {
     pub checkpoints: Checkpoints,
     /// What happens to records in which a producer has put many user records together. Default: they come apart.
     pub aggregates: Aggregates,
+    /// How many bytes of all shards together may be read and not yet processed. A shard whose turn would exceed it waits; so
+    /// does everything while batches in the hands of processors use it up. Default 256 MiB.
+    pub byte_budget: u64,
     /// How long a shard that moves to another worker may take to finish its batch. After that the batch is dropped, so that
     /// some records are repeated, and the shard moves. Default 5 minutes.
     pub drain_deadline: Duration,
@@ -36,6 +39,7 @@ impl Default for ConsumerSettings {
             starting_position: StartingPosition::Horizon,
             checkpoints: Checkpoints::Automatic { every: Duration::from_secs(5) },
             aggregates: Aggregates::default(),
+            byte_budget: 256 * 1024 * 1024,
             drain_deadline: Duration::from_secs(300),
             stall_after: Duration::from_secs(60),
             leave_deadline: Duration::from_secs(30),
@@ -89,12 +93,15 @@ impl ConsumerSettings {
     ///
     /// # Errors
     ///
-    /// Those of [`WorkerSettings::validate`]; no write may be under way at all; leaving, draining, or making progress may
+    /// Those of [`WorkerSettings::validate`]; no write may be under way, or no byte be read, at all; leaving, draining, or making progress may
     /// take no time.
     pub fn validate(&self) -> Result<(), InvalidConsumerSettings> {
         self.worker.validate()?;
         if self.concurrent_writes == 0 {
             return Err(InvalidConsumerSettings::NoWrites);
+        }
+        if self.byte_budget == 0 {
+            return Err(InvalidConsumerSettings::NoBytes);
         }
         if self.leave_deadline.is_zero() {
             return Err(InvalidConsumerSettings::NoTimeToLeave);
@@ -122,6 +129,9 @@ pub enum InvalidConsumerSettings {
     /// Without a write, no lease can be taken.
     #[error("concurrent_writes is 0: allow at least 1 write to the lease table at a time")]
     NoWrites,
+    /// Nothing could be read.
+    #[error("byte_budget is 0: allow some bytes to be read, such as 268435456 (256 MiB)")]
+    NoBytes,
     /// Every shard would be cancelled instead of drained.
     #[error("leave_deadline is 0: give leaving some time, such as 30s")]
     NoTimeToLeave,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kinesis_source::{Reading, ShardReader, Source, SourceError};
+use kinesis_source::{ByteBudget, Reading, ShardReader, Source, SourceError};
 use stream_types::{HashRange, Position, Shard};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ pub(crate) struct ShardTask {
     pub(crate) context: ShardContext,
     pub(crate) position: Position,
     pub(crate) hash_range: Option<HashRange>,
+    pub(crate) budget: ByteBudget,
     pub(crate) vitals: Vitals,
     pub(crate) validity: Validity,
     pub(crate) drain: CancellationToken,
@@ -83,7 +84,7 @@ impl<Factory: ProcessorFactory> Running<Factory> {
     async fn read_on(&mut self) -> TaskEnd {
         let ShardTask { source, position, settings, hash_range, .. } = &self.task;
         let shard = self.task.context.shard();
-        let mut reader = match source.open(shard, position).await {
+        let mut reader = match source.open(shard, position, &self.task.budget).await {
             Ok(reader) => settings.aggregates.reader(reader, shard, *hash_range, position),
             Err(error) => return TaskEnd::Failed { error, position: None },
         };

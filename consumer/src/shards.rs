@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use kinesis_source::Source;
+use kinesis_source::{ByteBudget, Source};
 use lease_core::worker::{CheckpointError, Event, StopReason, Warning};
 use lease_core::{Epoch, Expected, Lease, LeaseKey, Outcome};
 use stream_types::Position;
@@ -34,6 +34,7 @@ pub(crate) struct Shards<Factory> {
     policy: FailurePolicy,
     settings: Arc<ConsumerSettings>,
     monitor: Monitor,
+    budget: ByteBudget,
     /// When to look next for shards without progress.
     next_look: Instant,
     validity: Validity,
@@ -88,6 +89,7 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
             factory,
             policy,
             next_look: Instant::now(),
+            budget: ByteBudget::new(settings.byte_budget),
             settings: Arc::new(settings),
             monitor,
             validity,
@@ -113,6 +115,7 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
             policy: self.policy.clone(),
             position,
             hash_range,
+            budget: self.budget.clone(),
             vitals: vitals.clone(),
             validity: self.validity.clone(),
             drain: drain.clone(),

@@ -4,6 +4,7 @@ mod common;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::World;
@@ -56,10 +57,10 @@ async fn a_processor_that_takes_ten_minutes_keeps_its_lease() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_fails_its_shard_alone_and_the_batch_comes_again() {
     let world = World::new();
-    let panicked = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let panicked = Arc::new(AtomicBool::new(false));
     world.put("one");
     let (stop, running) = world.start(move |_batch: ShardBatch, _attempt: u32| {
-        let first = !panicked.swap(true, std::sync::atomic::Ordering::SeqCst);
+        let first = !panicked.swap(true, Ordering::SeqCst);
         async move {
             assert!(!first, "a planned panic");
             Ok(())
@@ -179,4 +180,41 @@ async fn a_lost_lease_drops_the_batch_in_hand_and_refuses_its_checkpoint() {
     assert_eq!(world.lease(0).await.position, Position::HORIZON, "nothing was stored");
     stop.cancel();
     running.await.unwrap();
+}
+
+/// Sixteen shards have half a megabyte each, and processors are slow: without a bound they would hold all of it at once.
+#[tokio::test(start_paused = true)]
+async fn no_more_is_in_the_hands_of_processors_than_the_budget_allows_and_all_is_processed() {
+    const RECORDS: usize = 160;
+    const RECORD_BYTES: usize = 50_000;
+    let mut world = World::of_shards(16);
+    world.settings.byte_budget = 2_000_000;
+    for number in 0..RECORDS {
+        world.put(format!("{number:-<RECORD_BYTES$}"));
+    }
+    let (held, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (holding, peak) = (Arc::clone(&held), Arc::clone(&most));
+    let (stop, running) = world.start(move |batch: ShardBatch, _attempt: u32| {
+        let (held, most) = (Arc::clone(&holding), Arc::clone(&peak));
+        async move {
+            let bytes: usize = batch.records().iter().map(|record| record.data.len()).sum();
+            most.fetch_max(held.fetch_add(bytes, Ordering::SeqCst) + bytes, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            held.fetch_sub(bytes, Ordering::SeqCst);
+            Ok(())
+        }
+    });
+    world
+        .wait_until("every record is processed", async |world| {
+            let payloads =
+                world.notes().iter().map(|note| note.matches("--- ").count() + note.matches("---:").count()).sum();
+            RECORDS.cmp(&payloads).is_eq()
+        })
+        .await;
+    stop.cancel();
+    let report = running.await.unwrap();
+    assert!(report.left_in_time);
+    assert_eq!(report.records_processed, RECORDS as u64);
+    let most = most.load(Ordering::SeqCst);
+    assert!((1_000_000..=2_000_000).contains(&most), "{most} bytes were in the hands of processors at once");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Gap;
+use crate::{Gap, Reservation};
 use bytes::Bytes;
 use stream_types::{Position, RecordPosition, SequenceNumber, Shard, Timestamp};
 
@@ -41,6 +41,8 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// How far the end of the batch lies behind the newest record of the shard, as the service tells.
     pub behind_latest: Option<Duration>,
+    /// What the batch takes of the process's budget; absent where nobody counts.
+    pub reservation: Option<Reservation>,
 }
 
 impl Batch {

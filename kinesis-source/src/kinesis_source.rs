@@ -9,7 +9,7 @@ use stream_types::{HashRange, Name, Position, Shard, ShardId, Timestamp};
 
 use crate::polling_reader::PollingReader;
 use crate::sdk_error::source_error;
-use crate::{ShardReader, Source, SourceError, SourceErrorKind, StreamDescription, StreamReference};
+use crate::{ByteBudget, ShardReader, Source, SourceError, SourceErrorKind, StreamDescription, StreamReference};
 
 /// One Kinesis stream, read by polling through the AWS SDK.
 ///
@@ -136,8 +136,13 @@ impl Source for KinesisSource {
         }
     }
 
-    async fn open(&self, shard: &ShardId, from: &Position) -> Result<Box<dyn ShardReader>, SourceError> {
-        Ok(Box::new(PollingReader::new(self.clone(), shard.clone(), from.clone())))
+    async fn open(
+        &self,
+        shard: &ShardId,
+        from: &Position,
+        budget: &ByteBudget,
+    ) -> Result<Box<dyn ShardReader>, SourceError> {
+        Ok(Box::new(PollingReader::new(self.clone(), shard.clone(), from.clone(), budget.clone())))
     }
 }
 

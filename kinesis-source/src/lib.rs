@@ -13,6 +13,7 @@
 mod aggregate;
 mod backoff;
 mod batch;
+mod byte_budget;
 mod kinesis_source;
 mod pace;
 mod polling_reader;
@@ -24,6 +25,7 @@ mod stream_reference;
 mod user_records;
 
 pub use batch::{Batch, Reading, Record};
+pub use byte_budget::{ByteBudget, Expectation, Reservation};
 pub use kinesis_source::{KinesisSource, PollingSettings};
 pub use resumption::{Gap, Resumption};
 pub use source::{ShardReader, Source, StreamDescription};

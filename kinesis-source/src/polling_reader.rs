@@ -17,7 +17,10 @@ use crate::backoff::Backoff;
 use crate::kinesis_source::{child_from_sdk, timestamp};
 use crate::pace::Pace;
 use crate::sdk_error::source_error;
-use crate::{Batch, KinesisSource, Reading, Record, Resumption, ShardReader, Source, SourceError, SourceErrorKind};
+use crate::{
+    Batch, ByteBudget, Expectation, KinesisSource, Reading, Record, Reservation, Resumption, ShardReader, Source,
+    SourceError, SourceErrorKind,
+};
 
 /// The polling reader of one shard.
 ///
@@ -31,6 +34,8 @@ pub(crate) struct PollingReader {
     position: Position,
     iterator: Iterator,
     resumption: Resumption,
+    budget: ByteBudget,
+    expectation: Expectation,
     /// What was read, and comes after a gap was told of.
     held_back: Option<Batch>,
     pace: Pace,
@@ -53,13 +58,15 @@ impl PollingReader {
     /// How often the stream is asked for the children of an ended shard before they are left to the next listing.
     const ASKS_FOR_CHILDREN: u32 = 5;
 
-    pub(crate) fn new(source: KinesisSource, shard: ShardId, position: Position) -> Self {
+    pub(crate) fn new(source: KinesisSource, shard: ShardId, position: Position, budget: ByteBudget) -> Self {
         let iterator = if position == Position::End { Iterator::Closed(Vec::new()) } else { Iterator::Unknown };
         let pace = Pace { tip_pause: source.settings().tip_pause };
         Self {
             source,
             shard,
             resumption: Resumption::at(&position),
+            budget,
+            expectation: Expectation::of_anything(),
             held_back: None,
             position,
             iterator,
@@ -82,9 +89,10 @@ impl PollingReader {
                 Ok(None)
             }
             Iterator::At(iterator) => {
+                let reservation = self.budget.reserve(self.expectation.bytes()).await;
                 let sent = Instant::now();
                 let answer = self.get_records(iterator.clone()).await?;
-                self.take_in(answer, sent).map(Some)
+                self.take_in(answer, sent, reservation).map(Some)
             }
             Iterator::Closed(children) if !children.is_empty() => Ok(Some(Reading::End { children: children.clone() })),
             Iterator::Closed(_) => self.ask_for_children().await.map(Some),
@@ -129,7 +137,12 @@ impl PollingReader {
     }
 
     /// Takes note of an answer to a read sent at that moment.
-    fn take_in(&mut self, answer: GetRecordsOutput, sent: Instant) -> Result<Reading, SourceError> {
+    fn take_in(
+        &mut self,
+        answer: GetRecordsOutput,
+        sent: Instant,
+        reservation: Reservation,
+    ) -> Result<Reading, SourceError> {
         let behind_latest =
             answer.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
         let mut records = answer.records.into_iter().map(from_sdk).collect::<Result<Vec<_>, _>>()?;
@@ -137,6 +150,8 @@ impl PollingReader {
         let children = children.into_iter().map(child_from_sdk).collect::<Result<_, _>>()?;
 
         let bytes = records.iter().map(|record| record.data.len() + record.partition_key.len()).sum();
+        reservation.is(bytes as u64);
+        self.expectation = Expectation::after(bytes as u64);
         let at_tip = behind_latest.is_none_or(|behind| behind.is_zero());
         self.not_before = sent + self.pace.pause(bytes, at_tip);
         self.iterator = answer.next_shard_iterator.map_or(Iterator::Closed(children), Iterator::At);
@@ -144,7 +159,7 @@ impl PollingReader {
         if at_tip {
             self.resumption.reached_tip();
         }
-        let batch = Batch { records, behind_latest };
+        let batch = Batch { records, behind_latest, reservation: Some(reservation) };
         if let Some(position) = batch.end_position() {
             self.position = position;
         }

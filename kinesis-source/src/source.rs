@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use stream_types::{Name, Position, Shard, ShardId, Timestamp};
 
-use crate::{Reading, SourceError};
+use crate::{ByteBudget, Reading, SourceError};
 
 /// One stream of shards.
 #[async_trait]
@@ -27,12 +27,17 @@ pub trait Source: fmt::Debug + Send + Sync + 'static {
     /// The stream does not exist, or cannot be reached. There is no partial list.
     async fn list_shards(&self) -> Result<Vec<Shard>, SourceError>;
 
-    /// A reader of that shard, from that position on.
+    /// A reader of that shard, from that position on. What it brings counts against the budget, for as long as somebody has it.
     ///
     /// # Errors
     ///
     /// The shard does not exist, or cannot be reached.
-    async fn open(&self, shard: &ShardId, from: &Position) -> Result<Box<dyn ShardReader>, SourceError>;
+    async fn open(
+        &self,
+        shard: &ShardId,
+        from: &Position,
+        budget: &ByteBudget,
+    ) -> Result<Box<dyn ShardReader>, SourceError>;
 }
 
 /// Reads one shard.

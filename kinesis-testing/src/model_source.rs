@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kinesis_source::{
-    Batch, Reading, Record, Resumption, ShardReader, Source, SourceError, SourceErrorKind, StreamDescription,
+    Batch, ByteBudget, Expectation, Reading, Record, Reservation, Resumption, ShardReader, Source, SourceError,
+    SourceErrorKind, StreamDescription,
 };
 use stream_types::{Name, Position, Shard, ShardId, StartPosition};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -92,13 +93,20 @@ impl Source for ModelSource {
         self.call(Operation::ListShards, None, || self.list()).await
     }
 
-    async fn open(&self, shard: &ShardId, from: &Position) -> Result<Box<dyn ShardReader>, SourceError> {
+    async fn open(
+        &self,
+        shard: &ShardId,
+        from: &Position,
+        budget: &ByteBudget,
+    ) -> Result<Box<dyn ShardReader>, SourceError> {
         Ok(Box::new(ModelReader {
             source: self.clone(),
             shard: shard.clone(),
             position: from.clone(),
             place: Place::Unknown,
             resumption: Resumption::at(from),
+            budget: budget.clone(),
+            expectation: Expectation::of_anything(),
             held_back: None,
             not_before: Instant::now(),
         }))
@@ -113,6 +121,8 @@ struct ModelReader {
     position: Position,
     place: Place,
     resumption: Resumption,
+    budget: ByteBudget,
+    expectation: Expectation,
     /// What was read, and comes after a gap was told of.
     held_back: Option<Batch>,
     not_before: Instant,
@@ -140,15 +150,19 @@ impl ModelReader {
                 Ok(None)
             }
             Place::At(iterator) => {
+                let reservation = self.budget.reserve(self.expectation.bytes()).await;
                 let read = || kinesis.get_records(iterator, None);
                 let page = self.source.call(Operation::GetRecords, Some(&self.shard), read).await?;
-                Ok(Some(self.take_in(page)))
+                Ok(Some(self.take_in(page, reservation)))
             }
             Place::End(children) => Ok(Some(Reading::End { children: children.clone() })),
         }
     }
 
-    fn take_in(&mut self, page: RecordsPage) -> Reading {
+    fn take_in(&mut self, page: RecordsPage, reservation: Reservation) -> Reading {
+        let bytes = page.records.iter().map(crate::StoredRecord::size_bytes).sum::<usize>() as u64;
+        reservation.is(bytes);
+        self.expectation = Expectation::after(bytes);
         self.not_before = Instant::now() + PAUSE;
         self.place = page.next_iterator.map_or(Place::End(page.children), Place::At);
         let records = page.records.into_iter().map(|record| Record {
@@ -164,7 +178,8 @@ impl ModelReader {
         if page.millis_behind_latest == 0 {
             self.resumption.reached_tip();
         }
-        let batch = Batch { records, behind_latest: Some(Duration::from_millis(page.millis_behind_latest)) };
+        let behind_latest = Some(Duration::from_millis(page.millis_behind_latest));
+        let batch = Batch { records, behind_latest, reservation: Some(reservation) };
         self.position = batch.end_position().unwrap_or_else(|| self.position.clone());
         match gap {
             Some(gap) => {

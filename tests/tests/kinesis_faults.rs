@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consumer::ConsumerError;
-use kinesis_source::{KinesisSource, PollingSettings, Reading, Source};
+use kinesis_source::{ByteBudget, KinesisSource, PollingSettings, Reading, Source};
 use kinesis_testing::{
     Clock, Endpoint, Fault, Kinesis, Limits, Misbehaviour, ModelSource, Operation, ServiceErrorKind,
 };
@@ -159,7 +159,7 @@ async fn a_reader_outlasts_what_happens_to_its_requests() {
     let source = KinesisSource::new(client(&endpoint.url()), STREAM.parse().expect("a valid name"), polling);
     let shard = source.list_shards().await.expect("the list").remove(0).id;
     for misbehaviour in passing() {
-        let mut reader = source.open(&shard, &Position::HORIZON).await.expect("it opens");
+        let mut reader = source.open(&shard, &Position::HORIZON, &ByteBudget::new(u64::MAX)).await.expect("it opens");
         let fault = |operation| Fault::of(operation, misbehaviour.clone()).in_shard(shard.clone());
         kinesis.misbehave(fault(Operation::GetShardIterator));
         kinesis.misbehave(fault(Operation::GetRecords).after(1).times(2));

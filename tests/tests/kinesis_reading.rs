@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kinesis_source::{KinesisSource, PollingSettings, Reading, ShardReader, Source, SourceErrorKind};
+use kinesis_source::{ByteBudget, KinesisSource, PollingSettings, Reading, ShardReader, Source, SourceErrorKind};
 use kinesis_testing::{Clock, Endpoint, Kinesis, Limits, PutEntry};
 use stream_types::{Position, RecordPosition, ShardId, StartPosition};
 use tests::endpoints::client;
@@ -35,7 +35,7 @@ impl World {
     }
 
     async fn open(&self, shard: usize, from: &Position) -> Box<dyn ShardReader> {
-        self.source.open(&shard_id(shard), from).await.expect("the shard opens")
+        self.source.open(&shard_id(shard), from, &ByteBudget::new(u64::MAX)).await.expect("the shard opens")
     }
 }
 
@@ -144,7 +144,7 @@ async fn what_does_not_pass_by_itself_is_an_error_with_its_kind() {
     let error = unknown.describe().await.unwrap_err();
     assert_eq!(error.kind(), SourceErrorKind::NotFound);
     assert!(error.to_string().contains("123456789012:stream/nope"), "{error}");
-    let mut reader = world.source.open(&shard_id(7), &Position::HORIZON).await.unwrap();
+    let mut reader = world.source.open(&shard_id(7), &Position::HORIZON, &ByteBudget::new(u64::MAX)).await.unwrap();
     assert_eq!(reader.next().await.unwrap_err().kind(), SourceErrorKind::NotFound);
     let source: Arc<dyn Source> = Arc::new(world.source);
     world.endpoint.stop().await;
