@@ -6,6 +6,7 @@ use kinesis_source::Source;
 use lease_core::LeaseStore;
 use stream_types::Name;
 
+use crate::pull::{PullFactory, PulledShards, pulled};
 use crate::{Consumer, ConsumerSettings, FailurePolicy, InvalidConsumerSettings, Monitor, ProcessorFactory};
 
 /// A consumer in the making: the components here, the numbers in [`ConsumerSettings`].
@@ -48,6 +49,16 @@ impl ConsumerBuilder {
     #[must_use]
     pub fn failure_policy(self, failure_policy: FailurePolicy) -> Self {
         Self { failure_policy, ..self }
+    }
+
+    /// The consumer, and its shards for a loop of your own.
+    ///
+    /// # Errors
+    ///
+    /// The settings cannot work.
+    pub fn build_to_pull(self) -> Result<(Consumer<PullFactory>, PulledShards), InvalidConsumerSettings> {
+        let (factory, shards) = pulled();
+        Ok((self.build(factory)?, shards))
     }
 
     /// The consumer, whose shards the factory's processors process.

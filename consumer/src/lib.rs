@@ -34,6 +34,10 @@
 //! # }
 //! ```
 //!
+//! Besides whole batches by a function, there are processors with state per shard ([`RecordProcessor`]), single records with many
+//! partition keys at once ([`each_record_by_key`]), and shards and batches to pull in a loop of your own
+//! ([`ConsumerBuilder::build_to_pull`]).
+//!
 //! # What you can rely on
 //!
 //! - Records come at least once, in order within a shard; a child shard starts after all its parents.
@@ -46,6 +50,7 @@
 //!   is safe from a process that was frozen, lost its shard, and woke up.
 
 mod builder;
+mod by_key;
 mod calls;
 mod closure;
 mod consumer;
@@ -58,6 +63,7 @@ mod failure_policy;
 mod monitor;
 mod open_checkpoint;
 mod processor;
+mod pull;
 mod report;
 mod settings;
 mod shard_task;
@@ -69,6 +75,7 @@ pub use kinesis_source::Aggregates;
 pub use lease_core::worker::{CheckpointError, Warning};
 
 pub use self::builder::ConsumerBuilder;
+pub use self::by_key::{ByKey, ByKeyProcessor, each_record_by_key};
 pub use self::closure::{EachBatch, each_batch};
 pub use self::consumer::Consumer;
 pub use self::context::{ShardBatch, ShardContext};
@@ -78,5 +85,6 @@ pub use self::failure_policy::{DeadLetter, DeadLetters, FailurePolicy};
 pub use self::monitor::{Monitor, ShardActivity, ShardCounts, ShardStatus};
 pub use self::open_checkpoint::OpenCheckpoint;
 pub use self::processor::{EndReached, ProcessorFactory, RecordProcessor, ShardEnd};
+pub use self::pull::{PullFactory, PullProcessor, PulledBatch, PulledShard, PulledShards};
 pub use self::report::{Report, ShardOutcome, ShardReport};
 pub use self::settings::{Checkpoints, ConsumerSettings, InvalidConsumerSettings, StartingPosition};

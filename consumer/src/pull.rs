@@ -1,0 +1,161 @@
+//! Shards and batches for those who own the loop.
+
+use std::error::Error;
+use std::fmt;
+use std::ops::Deref;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{EndReached, ProcessorFactory, RecordProcessor, ShardBatch, ShardContext, ShardEnd};
+
+/// The shards that this worker gets, one after the other, for a loop of your own. Made by
+/// [`ConsumerBuilder::build_to_pull`](crate::ConsumerBuilder::build_to_pull).
+///
+/// The same contract holds as for a [`RecordProcessor`]: a batch that is not committed comes again, and moves wait for the batch in
+/// hand.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use consumer::Consumer;
+/// # use kinesis_testing::{Clock, Kinesis, Limits, ModelSource, PutEntry};
+/// # use lease_core::MemoryStore;
+/// # use stream_types::Name;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let kinesis = Kinesis::new(Clock::system(), Limits::of_the_service());
+/// # kinesis.create_stream("orders", 1)?;
+/// # kinesis.put_record("orders", PutEntry { partition_key: "k".into(), explicit_hash_key: None, data: "hello".into() })?;
+/// # let source = Arc::new(ModelSource::new(kinesis, Name::new("orders")?));
+/// # let store = Arc::new(MemoryStore::new(Name::new("billing")?));
+/// let (consumer, mut shards) = Consumer::builder(store, source).build_to_pull()?;
+/// let running = tokio::spawn(consumer.run_until(std::future::pending::<()>()));
+/// while let Some(mut shard) = shards.next_shard().await {
+///     // Usually a task for each shard.
+///     while let Some(batch) = shard.next_batch().await {
+///         println!("{}: {} records", batch.shard().key(), batch.records().len());
+///         batch.commit();
+/// #       running.abort();
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct PulledShards {
+    shards: mpsc::UnboundedReceiver<PulledShard>,
+}
+
+/// One shard, from the moment this worker gets it until it loses, hands over or finishes it.
+#[derive(Debug)]
+pub struct PulledShard {
+    context: ShardContext,
+    batches: mpsc::Receiver<PulledBatch>,
+}
+
+/// A batch that waits to be committed. One that is dropped comes again.
+#[must_use = "a batch that is not committed comes again"]
+pub struct PulledBatch {
+    batch: ShardBatch,
+    outcome: oneshot::Sender<Result<(), BoxError>>,
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Nobody has committed a batch.
+#[derive(Debug, thiserror::Error)]
+enum NotCommitted {
+    #[error("the batch was dropped without a commit")]
+    Dropped,
+    #[error("nobody takes the batches of this shard")]
+    NobodyThere,
+}
+
+impl PulledShards {
+    /// The next shard that this worker has got; nothing once the consumer has ended.
+    pub async fn next_shard(&mut self) -> Option<PulledShard> {
+        self.shards.recv().await
+    }
+}
+
+impl PulledShard {
+    /// The shard.
+    #[must_use]
+    pub const fn shard(&self) -> &ShardContext {
+        &self.context
+    }
+
+    /// The next batch. Nothing once the shard is handed over, lost, or read to its end.
+    pub async fn next_batch(&mut self) -> Option<PulledBatch> {
+        self.batches.recv().await
+    }
+}
+
+impl PulledBatch {
+    /// The whole batch is done.
+    pub fn commit(self) {
+        // A shard that was lost meanwhile is processed again elsewhere.
+        let _unheard = self.outcome.send(Ok(()));
+    }
+
+    /// The batch could not be processed: what happens now, the consumer's [`FailurePolicy`](crate::FailurePolicy) says.
+    pub fn fail(self, error: impl Into<Box<dyn Error + Send + Sync>>) {
+        let _unheard = self.outcome.send(Err(error.into()));
+    }
+}
+
+impl Deref for PulledBatch {
+    type Target = ShardBatch;
+
+    fn deref(&self) -> &ShardBatch {
+        &self.batch
+    }
+}
+
+impl fmt::Debug for PulledBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PulledBatch").field(&self.batch).finish()
+    }
+}
+
+/// Hands shards and batches to whoever pulls them.
+#[derive(Debug)]
+pub struct PullFactory {
+    shards: mpsc::UnboundedSender<PulledShard>,
+}
+
+/// Hands the batches of one shard over.
+#[derive(Debug)]
+pub struct PullProcessor {
+    batches: mpsc::Sender<PulledBatch>,
+}
+
+/// A factory, and where its shards come out. There are no more of them than shards of the stream, so that no bound is needed.
+pub(crate) fn pulled() -> (PullFactory, PulledShards) {
+    let (sender, shards) = mpsc::unbounded_channel();
+    (PullFactory { shards: sender }, PulledShards { shards })
+}
+
+impl ProcessorFactory for PullFactory {
+    type Processor = PullProcessor;
+
+    fn processor(&self, shard: &ShardContext) -> PullProcessor {
+        let (sender, batches) = mpsc::channel(1);
+        // If nobody pulls any more, the first batch says so.
+        let _unheard = self.shards.send(PulledShard { context: shard.clone(), batches });
+        PullProcessor { batches: sender }
+    }
+}
+
+impl RecordProcessor for PullProcessor {
+    type Error = BoxError;
+
+    async fn process(&mut self, batch: ShardBatch) -> Result<(), BoxError> {
+        let (outcome, committed) = oneshot::channel();
+        self.batches.send(PulledBatch { batch, outcome }).await.map_err(|_| NotCommitted::NobodyThere)?;
+        committed.await.map_err(|_| NotCommitted::Dropped)?
+    }
+
+    async fn shard_ended(&mut self, end: ShardEnd) -> Result<EndReached, BoxError> {
+        Ok(end.reached())
+    }
+}
