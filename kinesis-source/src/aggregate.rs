@@ -80,7 +80,7 @@ fn at<Element>(table: &[Element], index: u64) -> Option<&Element> {
 pub(crate) fn belongs_to(range: HashRange, record: &Record) -> bool {
     let hashed = || u128::from_be_bytes(Md5::digest(record.partition_key.as_bytes()).into());
     let key = record.explicit_hash_key.unwrap_or_else(hashed);
-    (range.start()..=range.end()).contains(&key)
+    range.contains(key)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stream_types::{Name, Position, Timestamp};
+use stream_types::{HashRange, Name, Position, Timestamp};
 
 use crate::{Epoch, Expected, Incarnation, Lease, LeaseKey, Version, WorkerId, WorkerRow};
 
@@ -103,6 +103,17 @@ pub enum Warning {
     HeartbeatLate {
         /// For how long a confirmed heartbeat is good.
         validity: Duration,
+    },
+    /// Two lists of a stream's shards in a row have none for some hash keys: records with such keys come to nobody.
+    #[error(
+        "no open shard of stream {stream} covers the hash keys {range}: their records come to nobody; the stream's own list of \
+         shards says so, twice"
+    )]
+    HoleInHashRange {
+        /// Which stream.
+        stream: Name,
+        /// The first such range.
+        range: HashRange,
     },
     /// A shard's processor failed too often, and its user wants the shard to stop then.
     #[error(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use stream_types::{Name, Shard, ShardId, Timestamp};
+use stream_types::{HashRange, Name, Shard, ShardId, Timestamp};
 
 use super::table::Table;
 use crate::{Lease, LeaseKey, Moment, StreamFacts, WorkerId};
@@ -24,6 +24,9 @@ pub(super) struct Stream {
     missed: BTreeSet<ShardId>,
     /// Those that two lists in a row did not have. A service may show an older state for a moment.
     forgotten: BTreeSet<ShardId>,
+    /// What no shard of the last list covers.
+    hole: Option<HashRange>,
+    hole_is_reported: bool,
     list_in_flight: bool,
     /// When the shards are to be listed next; absent = not by this worker.
     next_list: Option<Moment>,
@@ -48,6 +51,8 @@ impl Stream {
             known_at_send: BTreeSet::new(),
             missed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
+            hole: None,
+            hole_is_reported: false,
             list_in_flight: false,
             next_list: None,
             last_list: None,
@@ -124,6 +129,15 @@ impl Stream {
         self.not_found >= Self::NOT_FOUND_TO_BE_DELETED
     }
 
+    /// What no shard covers, if the last two lists agree on it and it was not told before.
+    pub(super) fn new_hole(&mut self, shards: &[Shard]) -> Option<HashRange> {
+        let before = std::mem::replace(&mut self.hole, hole(shards));
+        let is_certain = self.hole.is_some() && self.hole == before;
+        let is_new = is_certain && !self.hole_is_reported;
+        self.hole_is_reported = is_certain;
+        self.hole.filter(|_| is_new)
+    }
+
     pub(super) fn listed(&mut self, shards: Vec<Shard>) {
         self.list_in_flight = false;
         self.failures = 0;
@@ -188,6 +202,24 @@ impl Stream {
         let start = rows.map(|row| row.stream.start).min().unwrap_or(self.facts.start);
         StreamFacts { start, ..self.facts }
     }
+}
+
+/// The first hash keys that no open shard covers. Open are those that no other names as its parent. Streams that do not tell ranges
+/// have no holes.
+fn hole(shards: &[Shard]) -> Option<HashRange> {
+    let parents: BTreeSet<&ShardId> = shards.iter().flat_map(|shard| &shard.parents).collect();
+    let open = shards.iter().filter(|shard| !parents.contains(&shard.id));
+    let mut ranges: Vec<HashRange> = open.map(|shard| shard.hash_range).collect::<Option<_>>()?;
+    ranges.sort_unstable();
+    let mut covered_to = None;
+    for range in &ranges {
+        let next = covered_to.map_or(Some(0), |end: u128| end.checked_add(1))?;
+        if range.start() > next {
+            return HashRange::new(next, range.start() - 1).ok();
+        }
+        covered_to = covered_to.max(Some(range.end()));
+    }
+    HashRange::new(covered_to?.checked_add(1)?, u128::MAX).ok()
 }
 
 #[cfg(test)]
@@ -276,5 +308,29 @@ mod tests {
         assert!(stream.has_forgotten(&id("young")));
         list(&mut stream, &after, &[shard("a", &[]), shard("young", &[])]);
         assert!(!stream.has_forgotten(&id("young")), "it is there after all");
+    }
+
+    #[test]
+    fn a_hole_in_the_hash_range_is_told_once_when_two_lists_agree() {
+        let ranged = |name: &str, parents: &[&str], start: u128, end: u128| Shard {
+            hash_range: Some(HashRange::new(start, end).unwrap()),
+            ..shard(name, parents)
+        };
+        let middle = 1 << 127;
+        let whole = [
+            ranged("a", &[], 0, middle - 1),
+            ranged("b", &[], middle, u128::MAX),
+            ranged("b1", &["b"], middle, middle + 9),
+            ranged("b2", &["b"], middle + 10, u128::MAX),
+        ];
+        let mut stream = stream();
+        assert_eq!((stream.new_hole(&whole), stream.new_hole(&whole)), (None, None));
+        let expected = HashRange::new(middle, middle + 9).ok();
+        let without_b1 = [whole[0].clone(), whole[1].clone(), whole[3].clone()];
+        assert_eq!(stream.new_hole(&without_b1), None, "one list may err");
+        assert_eq!(stream.new_hole(&without_b1), expected);
+        assert_eq!(stream.new_hole(&without_b1), None, "it was told");
+        assert_eq!(hole(&whole[..1]), HashRange::new(middle, u128::MAX).ok());
+        assert_eq!(hole(&[shard("no-range", &[])]), None);
     }
 }

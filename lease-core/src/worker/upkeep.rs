@@ -5,7 +5,7 @@ use std::time::Duration;
 use stream_types::{Name, Shard, Timestamp};
 
 use super::pulse::Pulse;
-use super::{Command, Ending, Listing, StopReason, Stream, Worker};
+use super::{Command, Ending, Listing, StopReason, Stream, Warning, Worker};
 use crate::plan::designated;
 use crate::{Beat, Epoch, Expected, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
 
@@ -223,6 +223,9 @@ impl Worker {
             return self.end(Ending::StreamRecreated { stream: name.clone(), leased, found });
         }
         let Some(shards) = shards else { return stream.list_failed(self.now) };
+        if let Some(range) = stream.new_hole(&shards) {
+            self.commands.push(Command::Warn(Warning::HoleInHashRange { stream: name.clone(), range }));
+        }
         stream.listed(shards);
         stream.list_every(self.settings.reconcile_interval, self.now);
         for (key, _) in self.holdings.iter().filter(|(key, holding)| key.stream == *name && holding.has_failed()) {
