@@ -104,7 +104,9 @@ where
         drop(ended);
         match first_failure {
             None => {
-                self.done.clear();
+                for record in batch.records() {
+                    self.done.remove(&record.position());
+                }
                 Ok(())
             }
             Some(failure) => {

@@ -160,11 +160,11 @@ impl<Factory: ProcessorFactory> Delivery<Factory> {
         &mut self,
         call: impl AsyncFnOnce(&mut Factory::Processor) -> Result<Answer, Error>,
     ) -> Result<Answer, Failure> {
-        self.wait_until_valid().await;
-        self.vitals.begins(ShardActivity::Processing);
         // Whom this task has woken on this thread, such as the driver with a checkpoint, runs before user code that may
         // block the thread.
         tokio::task::yield_now().await;
+        self.wait_until_valid().await;
+        self.vitals.begins(ShardActivity::Processing);
         let answer = AssertUnwindSafe(call(&mut self.processor)).catch_unwind().await;
         self.vitals.begins(ShardActivity::Reading);
         match answer {

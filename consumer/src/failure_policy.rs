@@ -23,8 +23,9 @@ pub enum FailurePolicy {
     #[default]
     Retry,
     /// After so many tries the shard stops where it stands, and its lease is left to nobody. It is tried again by the next
-    /// process that the plan names for it: when this one is restarted, or leaves. The seat stays this process's until
-    /// then, so that one poisoned shard does not wander through the fleet.
+    /// process that the plan names for it: when this one is restarted, or leaves. While the
+    /// counts are level, the plan names this process again and the seat stays empty, so that one poisoned shard does not wander
+    /// through the fleet; where another has fewer shards, that one tries it first.
     StopShard {
         /// How many times a batch is tried.
         tries: NonZeroU32,

@@ -42,7 +42,7 @@ use crate::{EndReached, ProcessorFactory, RecordProcessor, ShardBatch, ShardCont
 /// ```
 #[derive(Debug)]
 pub struct PulledShards {
-    shards: mpsc::UnboundedReceiver<PulledShard>,
+    shards: mpsc::Receiver<PulledShard>,
 }
 
 /// One shard, from the moment this worker gets it until it loses, hands over or finishes it.
@@ -66,12 +66,12 @@ type BoxError = Box<dyn Error + Send + Sync>;
 enum NotCommitted {
     #[error("the batch was dropped without a commit")]
     Dropped,
-    #[error("nobody takes the batches of this shard")]
+    #[error("nobody pulls shards any more")]
     NobodyThere,
 }
 
 impl PulledShards {
-    /// The next shard that this worker has got; nothing once the consumer has ended.
+    /// The next shard of this worker that has records; nothing once the consumer has ended. A shard that was dropped comes again.
     pub async fn next_shard(&mut self) -> Option<PulledShard> {
         self.shards.recv().await
     }
@@ -86,7 +86,13 @@ impl PulledShard {
 
     /// The next batch. Nothing once the shard is handed over, lost, or read to its end.
     pub async fn next_batch(&mut self) -> Option<PulledBatch> {
-        self.batches.recv().await
+        loop {
+            let batch = self.batches.recv().await?;
+            // Of a shard that was lost meanwhile, nobody waits for it any more.
+            if !batch.outcome.is_closed() {
+                return Some(batch);
+            }
+        }
     }
 }
 
@@ -120,18 +126,24 @@ impl fmt::Debug for PulledBatch {
 /// Hands shards and batches to whoever pulls them.
 #[derive(Debug)]
 pub struct PullFactory {
-    shards: mpsc::UnboundedSender<PulledShard>,
+    shards: mpsc::Sender<PulledShard>,
 }
 
 /// Hands the batches of one shard over.
 #[derive(Debug)]
 pub struct PullProcessor {
-    batches: mpsc::Sender<PulledBatch>,
+    context: ShardContext,
+    shards: mpsc::Sender<PulledShard>,
+    /// Absent until somebody has the shard.
+    batches: Option<mpsc::Sender<PulledBatch>>,
 }
 
-/// A factory, and where its shards come out. There are no more of them than shards of the stream, so that no bound is needed.
+/// How many shards may wait to be pulled.
+const WAITING_SHARDS: usize = 16;
+
+/// A factory, and where its shards come out.
 pub(crate) fn pulled() -> (PullFactory, PulledShards) {
-    let (sender, shards) = mpsc::unbounded_channel();
+    let (sender, shards) = mpsc::channel(WAITING_SHARDS);
     (PullFactory { shards: sender }, PulledShards { shards })
 }
 
@@ -139,10 +151,32 @@ impl ProcessorFactory for PullFactory {
     type Processor = PullProcessor;
 
     fn processor(&self, shard: &ShardContext) -> PullProcessor {
-        let (sender, batches) = mpsc::channel(1);
-        // If nobody pulls any more, the first batch says so.
-        let _unheard = self.shards.send(PulledShard { context: shard.clone(), batches });
-        PullProcessor { batches: sender }
+        PullProcessor { context: shard.clone(), shards: self.shards.clone(), batches: None }
+    }
+}
+
+impl PullProcessor {
+    /// Hands a batch over, and the shard before it if nobody has that.
+    async fn hand_over(&mut self, mut batch: PulledBatch) -> Result<(), NotCommitted> {
+        loop {
+            let batches = match self.batches.take() {
+                Some(batches) => batches,
+                None => {
+                    let (sender, batches) = mpsc::channel(1);
+                    let shard = PulledShard { context: self.context.clone(), batches };
+                    self.shards.send(shard).await.map_err(|_| NotCommitted::NobodyThere)?;
+                    sender
+                }
+            };
+            match batches.send(batch).await {
+                Ok(()) => {
+                    self.batches = Some(batches);
+                    return Ok(());
+                }
+                // The shard was dropped: somebody else may pull it.
+                Err(mpsc::error::SendError(returned)) => batch = returned,
+            }
+        }
     }
 }
 
@@ -151,7 +185,7 @@ impl RecordProcessor for PullProcessor {
 
     async fn process(&mut self, batch: ShardBatch) -> Result<(), BoxError> {
         let (outcome, committed) = oneshot::channel();
-        self.batches.send(PulledBatch { batch, outcome }).await.map_err(|_| NotCommitted::NobodyThere)?;
+        self.hand_over(PulledBatch { batch, outcome }).await?;
         committed.await.map_err(|_| NotCommitted::Dropped)?
     }
 

@@ -31,6 +31,7 @@ pub struct ByteBudget(Arc<Shared>);
 struct Shared {
     total: u64,
     used: Mutex<u64>,
+    turn: tokio::sync::Mutex<()>,
     released: Notify,
 }
 
@@ -48,7 +49,12 @@ impl ByteBudget {
     /// A budget of so many bytes.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
-        Self(Arc::new(Shared { total: bytes, used: Mutex::new(0), released: Notify::new() }))
+        Self(Arc::new(Shared {
+            total: bytes,
+            used: Mutex::new(0),
+            turn: tokio::sync::Mutex::default(),
+            released: Notify::new(),
+        }))
     }
 
     /// How much is in use.
@@ -62,13 +68,14 @@ impl ByteBudget {
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until there is room for so many bytes. More than the whole budget is let through when nothing else is in use.
+    /// Waits until there is room for so many bytes, those first who asked first. More than the whole budget is let through when
+    /// nothing else is in use.
     pub async fn reserve(&self, bytes: u64) -> Reservation {
+        // One at a time waits for room, so that a large read is not overtaken for ever by small ones.
+        let _turn = self.0.turn.lock().await;
         loop {
             let released = self.0.released.notified();
             if self.takes(bytes) {
-                // There may be room for somebody else, too, who was not told.
-                self.0.released.notify_one();
                 return Reservation(Arc::new(Held { budget: self.clone(), bytes: Mutex::new(bytes) }));
             }
             released.await;
@@ -165,7 +172,12 @@ mod tests {
         let second = budget.reserve(30).await;
         assert!(!is_ready(budget.reserve(20)));
         drop((first, second));
-        let everything = budget.reserve(1_000).await;
+        let mut large = std::pin::pin!(budget.reserve(1_000));
+        let small = budget.reserve(10).await;
+        assert!(!is_ready(large.as_mut()), "something is in use");
+        assert!(!is_ready(budget.reserve(10)), "who came later does not overtake");
+        drop(small);
+        let everything = large.await;
         assert!(!is_ready(budget.reserve(1)), "more than the budget is let through, but alone");
         drop(everything);
         assert_eq!(budget.used_bytes(), 0);

@@ -11,6 +11,8 @@ use crate::Record;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resumption {
     behind: Option<RecordPosition>,
+    /// The newest record was reached since, so that what comes now is new.
+    has_reached_tip: bool,
 }
 
 /// Records may have been forgotten before they were read.
@@ -34,7 +36,7 @@ impl Resumption {
             Position::After(record) => Some(record.clone()),
             Position::Start(_) | Position::End => None,
         };
-        Self { behind }
+        Self { behind, has_reached_tip: false }
     }
 
     /// Looks at the records that were read, and removes the one behind which reading goes on; but not if it is an aggregate of
@@ -43,7 +45,8 @@ impl Resumption {
         let first = records.first()?;
         let behind = self.behind.take()?;
         if first.sequence_number != behind.sequence_number {
-            return Some(Gap { behind: behind.sequence_number, next: first.sequence_number.clone() });
+            return (!self.has_reached_tip)
+                .then_some(Gap { behind: behind.sequence_number, next: first.sequence_number.clone() });
         }
         if behind.sub_sequence_number == RecordPosition::WHOLE {
             records.remove(0);
@@ -51,9 +54,10 @@ impl Resumption {
         None
     }
 
-    /// The newest record was reached: whatever comes from now on is new.
+    /// The newest record was reached: whatever comes from now on is new. Of records that were forgotten before, nothing is left
+    /// that could tell.
     pub fn reached_tip(&mut self) {
-        self.behind = None;
+        self.has_reached_tip = true;
     }
 }
 
@@ -109,5 +113,10 @@ mod tests {
         let mut resumption = behind(7, RecordPosition::WHOLE);
         resumption.reached_tip();
         assert_eq!(resumption.check(&mut vec![record(9)]), None);
+        let mut late = behind(7, RecordPosition::WHOLE);
+        late.reached_tip();
+        let mut records = vec![record(7), record(8)];
+        assert_eq!(late.check(&mut records), None);
+        assert_eq!(records, [record(8)], "the record itself is passed over whenever it comes");
     }
 }

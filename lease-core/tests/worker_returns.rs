@@ -71,6 +71,16 @@ fn what_was_done_is_stored_before_anybody_hears_of_the_end() {
 }
 
 #[test]
+fn what_becomes_free_goes_to_those_who_are_there() {
+    let mut world = World::level(12, &["a", "b", "c"]);
+    end(&mut world, "b");
+    world.crash("a");
+    world.run_until("c reads all but what the absent one keeps", |world| world.reading().get("c") == Some(&8));
+    world.start("b");
+    world.run_until("level", World::is_level);
+}
+
+#[test]
 fn the_fleet_goes_on_while_a_worker_is_away() {
     let mut world = World::level(12, &["a", "b", "c"]);
     end(&mut world, "b");

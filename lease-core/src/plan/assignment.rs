@@ -58,16 +58,21 @@ fn claims(
     candidates: &[Candidate<'_>],
     parents_of: impl Fn(&Candidate<'_>) -> Vec<usize>,
 ) -> Vec<Claim> {
-    let unlimited = |worker: &WorkerRow| worker.capacity.map_or(usize::MAX, |capacity| capacity.get() as usize);
+    let capacity = |worker: &WorkerRow| worker.capacity.map_or(usize::MAX, |capacity| capacity.get() as usize);
     let mut claims: Vec<Claim> = workers
         .iter()
-        .map(|row| Claim { capacity: unlimited(row), owned: 0, children: 0, rank: rank_of_worker(&row.name) })
+        .map(|row| Claim { capacity: capacity(row), owned: 0, children: 0, rank: rank_of_worker(&row.name) })
         .collect();
     for candidate in candidates {
         match candidate.owner {
             Some(owner) => claims[owner].owned += 1,
             None => parents_of(candidate).first().into_iter().for_each(|&parent| claims[parent].children += 1),
         }
+    }
+    // Who is away keeps what he has, and gets nothing that somebody else could read meanwhile.
+    for (claim, _) in claims.iter_mut().zip(workers).filter(|(_, row)| row.returns_within.is_some()) {
+        claim.capacity = claim.capacity.min(claim.owned);
+        claim.children = 0;
     }
     claims
 }

@@ -37,7 +37,10 @@ impl Worker {
     fn accepted(&mut self, write: Write) {
         let Write { next, sent, .. } = write;
         let key = next.key.clone();
-        self.table.learn(&key, Some(next.clone()), self.now);
+        // A list may have shown what others made of a new row before the answer to its creation came.
+        if self.table.get(&key).is_none_or(|row| row.version <= next.version) {
+            self.table.learn(&key, Some(next.clone()), self.now);
+        }
         self.chores.plan |= self.returning.is_some();
         match next.last_change {
             Change::Created => {

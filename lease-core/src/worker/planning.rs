@@ -79,11 +79,10 @@ impl Worker {
     ///
     /// The workers find out that one is dead at different moments. To those who still count on it, it seems to have too
     /// few leases as soon as the others have taken its own, and they would make it gifts. A gift can wait until the doubt
-    /// is over. A worker that leaves cannot: it only makes no gift to the doubtful one itself. A worker that is away, and said
-    /// that it comes back, gets gifts when it is.
+    /// is over. A worker that leaves cannot: it only makes no gift to the doubtful one itself. The plan has no gifts for a worker
+    /// that is away and said that it comes back; its silence is no reason for doubt.
     fn postpones_gifts_to(&self, receiver: &Name) -> bool {
         let others = self.live_workers();
-        let is_away = |row: &&&WorkerRow| row.returns_within.is_some();
         let is_doubtful = |row: &&&WorkerRow| {
             row.returns_within.is_none() && self.liveness.silence(&row.name) >= Some(self.settings.doubt_after())
         };
@@ -91,7 +90,7 @@ impl Worker {
         if self.pulse.row.leaving {
             return doubtful.any(|row| row.name == *receiver);
         }
-        doubtful.next().is_some() || others.iter().filter(is_away).any(|row| row.name == *receiver)
+        doubtful.next().is_some()
     }
 
     /// Whether a write of the row is under way. Then what the plan wants has to wait for its end.
@@ -222,7 +221,11 @@ impl Worker {
                     holding.activity = Activity::Draining;
                     continue;
                 }
-                Activity::Draining | Activity::Ending(_) | Activity::Stopped(_) => continue,
+                Activity::Draining | Activity::Ending(_) => continue,
+                Activity::Stopped(_) => {
+                    self.hand_over(&key, None);
+                    continue;
+                }
                 Activity::Failed(_) => holding.unsaved.clone(),
                 Activity::Drained(position) => Some(position.clone()),
             };

@@ -75,7 +75,8 @@ impl Stream {
 
     /// Another worker lists the shards.
     pub(super) fn leave_listing_to_others(&mut self) {
-        if self.failures == 0 {
+        // A child without a lease waits for a list that shows its parents.
+        if self.failures == 0 && self.children.is_empty() {
             self.next_list = None;
         }
     }
