@@ -56,6 +56,18 @@ pub struct SdkStream<'client> {
 }
 
 impl SdkStream<'_> {
+    /// Waits until these shards are closed, and their children take records. An endpoint may say that it is active before it
+    /// has begun to change anything.
+    async fn wait_until_closed(&self, shards: &[&ShardId]) {
+        let closed = async {
+            while self.open_shards().await.iter().any(|(_, open)| shards.contains(&open)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), closed).await.expect("the shards are closed");
+        self.wait_until_active().await;
+    }
+
     /// Waits until the last change of the stream has taken effect.
     ///
     /// # Panics
@@ -98,13 +110,13 @@ impl Resharded for SdkStream<'_> {
     async fn split(&self, shard: &ShardId, second_start: u128) {
         let split = self.client.split_shard().stream_name(self.name).shard_to_split(shard.as_str());
         split.new_starting_hash_key(second_start.to_string()).send().await.expect("the shard is open");
-        self.wait_until_active().await;
+        self.wait_until_closed(&[shard]).await;
     }
 
     async fn merge(&self, shard: &ShardId, neighbour: &ShardId) {
         let merge = self.client.merge_shards().stream_name(self.name).shard_to_merge(shard.as_str());
         merge.adjacent_shard_to_merge(neighbour.as_str()).send().await.expect("the shards are neighbours");
-        self.wait_until_active().await;
+        self.wait_until_closed(&[shard, neighbour]).await;
     }
 }
 

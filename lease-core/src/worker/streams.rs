@@ -42,6 +42,8 @@ impl Stream {
 
     const FIRST_PAUSE: Duration = Duration::from_millis(250);
     const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+    /// How long after a list without a shard that cannot be read the next one is made: before the shard is tried again.
+    const SECOND_LOOK: Duration = Duration::from_millis(800);
 
     pub(super) fn new(facts: StreamFacts) -> Self {
         Self {
@@ -99,7 +101,7 @@ impl Stream {
     /// whether it is gone.
     pub(super) fn look_again_for(&mut self, shard: &ShardId, now: Moment) {
         if self.missed.contains(shard) && !self.forgotten.contains(shard) {
-            self.list_by(now.after(Self::FIRST_PAUSE));
+            self.list_by(now.after(Self::SECOND_LOOK));
         }
     }
 

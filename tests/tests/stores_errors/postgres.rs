@@ -1,7 +1,7 @@
 //! Errors of Postgres.
 
-use lease_core::testing::{lease, worker};
-use lease_core::{Expected, LeaseStore, Outcome, StoreError, StoreErrorKind};
+use lease_core::testing::{lease, worker, worker_row};
+use lease_core::{Beat, Expected, LeaseStore, Outcome, StoreError, StoreErrorKind};
 use lease_postgres::{PostgresStore, Schema};
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 use tests::backends::fresh_schema;
@@ -169,4 +169,29 @@ async fn the_printed_statements_make_the_same_tables() {
     let store = connected(&url).await.in_schema(schema);
     store.prepare().await.unwrap();
     assert_eq!(store.put(Expected::Absent, &lease("a")).await.unwrap(), Outcome::Applied);
+}
+
+/// Tables of version 1 lack what came later.
+#[tokio::test]
+async fn prepare_brings_tables_of_the_first_version_up_to_date() {
+    let Some(url) = url() else { return };
+    let schema = fresh_schema();
+    let store = connected(&url).await.in_schema(schema.clone());
+    store.prepare().await.unwrap();
+    let name = schema.name();
+    execute(
+        &url,
+        format!(
+            "ALTER TABLE {name}.workers DROP COLUMN returns_within_ms; \
+             COMMENT ON TABLE {name}.workers IS 'leasehold 1'; COMMENT ON TABLE {name}.leases IS 'leasehold 1'"
+        ),
+    )
+    .await;
+    let me = worker_row("one");
+    assert!(store.heartbeat(&me).await.is_err(), "the column is missing");
+    for _ in 0..2 {
+        connected(&url).await.in_schema(schema.clone()).prepare().await.unwrap();
+    }
+    let store = connected(&url).await.in_schema(schema);
+    assert!(matches!(store.heartbeat(&me).await.unwrap(), Beat::Written { .. }));
 }
