@@ -23,7 +23,8 @@ pub(crate) struct Driver<Factory> {
     shards: Shards<Factory>,
     checkpoint_requests: mpsc::Receiver<CheckpointRequest>,
     hints: Option<Box<dyn Hints>>,
-    departure: oneshot::Receiver<Departure>,
+    /// Tells when to leave, and how; absent once it has, or never will.
+    departure: Option<oneshot::Receiver<Departure>>,
     /// Set once leaving was asked for.
     leave_by: Option<Instant>,
     ending: Option<Ending>,
@@ -53,7 +54,7 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
             shards,
             checkpoint_requests,
             hints,
-            departure,
+            departure: Some(departure),
             leave_by: None,
             ending: None,
         }
@@ -109,8 +110,7 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
         let leave_by = self.leave_by;
         tokio::select! {
             biased;
-            // Whoever could ask is there as long as this runs.
-            Ok(departure) = &mut self.departure, if leave_by.is_none() => {
+            departure = told_to_leave(&mut self.departure) => {
                 info!(worker = %self.worker.id().name, ?departure, "the worker leaves");
                 self.leave_by = Some(Instant::now() + self.settings.leave_deadline);
                 Some(match departure {
@@ -156,6 +156,18 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
     }
 }
 
+/// Waits until the worker is told to leave; for ever once nobody is there to tell it.
+async fn told_to_leave(departure: &mut Option<oneshot::Receiver<Departure>>) -> Departure {
+    if let Some(receiver) = departure {
+        let told = receiver.await;
+        *departure = None;
+        if let Ok(told) = told {
+            return told;
+        }
+    }
+    std::future::pending().await
+}
+
 async fn sleep_until_some(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
@@ -167,5 +179,33 @@ async fn next_hint(hints: &mut Option<Box<dyn Hints>>) {
     match hints {
         Some(hints) => hints.next().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// The driver of a consumer that was dropped may look once more before it ends.
+    #[test]
+    fn a_worker_that_nobody_can_tell_to_leave_is_never_told() {
+        let (leave, departure) = oneshot::channel();
+        let mut departure = Some(departure);
+        assert_eq!(told_to_leave(&mut departure).now_or_never(), None);
+        drop(leave);
+        for _ in 0..3 {
+            assert_eq!(told_to_leave(&mut departure).now_or_never(), None);
+        }
+    }
+
+    #[test]
+    fn a_worker_is_told_to_leave_once() {
+        let (leave, departure) = oneshot::channel();
+        let mut departure = Some(departure);
+        leave.send(Departure::ForGood).unwrap();
+        assert_eq!(told_to_leave(&mut departure).now_or_never(), Some(Departure::ForGood));
+        assert_eq!(told_to_leave(&mut departure).now_or_never(), None);
     }
 }
