@@ -44,10 +44,16 @@ pub(crate) enum Delivered {
     Stopped,
 }
 
-/// What became of a part of a batch.
-enum Tried {
-    Done,
-    DrainedInstead,
+/// What a processor is asked to do.
+enum Task {
+    Process(ShardBatch),
+    TakeNoteOfEnd,
+}
+
+/// Why a processor has not done what it was asked to.
+enum GivenUp {
+    /// While it waited after a failure, the shard was to be drained.
+    Drained,
     /// All tries are used up.
     Failed(Failure),
 }
@@ -82,50 +88,33 @@ impl<Factory: ProcessorFactory> Delivery<Factory> {
         if batch.records.is_empty() {
             return Delivered::Yes;
         }
-        let mut parts = vec![ShardBatch::new(self.context.clone(), batch)];
-        let mut tries = self.policy.tries();
+        let whole = ShardBatch::new(self.context.clone(), batch);
+        let whole_count = whole.records().len();
+        let mut parts = vec![whole];
         while let Some(part) = parts.pop() {
-            let failure = match self.part(&part, tries).await {
-                Tried::Done => continue,
-                Tried::DrainedInstead => return Delivered::DrainedInstead,
-                Tried::Failed(failure) => failure,
+            // Between the whole batch and a single record, a part only tells in which half the trouble is.
+            let count = part.records().len();
+            let is_final = count == whole_count || count == 1;
+            let tries = self.policy.tries().map(|tries| if is_final { tries } else { NonZeroU32::MIN });
+            let failure = match self.insist(tries, &Task::Process(part.clone())).await {
+                Ok(()) => {
+                    self.vitals.has_processed(count);
+                    self.done = part.end_position();
+                    continue;
+                }
+                Err(GivenUp::Drained) => return Delivered::DrainedInstead,
+                Err(GivenUp::Failed(failure)) => failure,
             };
-            let FailurePolicy::DeadLetter { tries: of_one_record, letters } = self.policy.clone() else {
+            let FailurePolicy::DeadLetter { letters, .. } = self.policy.clone() else {
                 return Delivered::Stopped;
             };
             if let Some((first, second)) = part.halves() {
                 parts.extend([second, first]);
-                let next_is_single = parts.last().is_some_and(|next| next.records().len() == 1);
-                tries = Some(if next_is_single { of_one_record } else { NonZeroU32::MIN });
             } else if !self.put_away(&*letters, &part, failure).await {
                 return Delivered::DrainedInstead;
             }
         }
         Delivered::Yes
-    }
-
-    async fn part(&mut self, part: &ShardBatch, tries: Option<NonZeroU32>) -> Tried {
-        let mut failures = 0;
-        loop {
-            match self.attempt(async |processor| processor.process(part.clone()).await).await {
-                Ok(()) => {
-                    self.vitals.has_processed(part.records().len());
-                    self.done = part.end_position();
-                    return Tried::Done;
-                }
-                Err(failure) => {
-                    failures += 1;
-                    let is_last = tries.is_some_and(|tries| failures >= tries.get());
-                    warn!(key = %self.context.key(), failures, error = %failure, "the processor failed");
-                    if is_last {
-                        return Tried::Failed(failure);
-                    }
-                    if !self.pauses_after(failures).await {
-                        return Tried::DrainedInstead;
-                    }
-                }
-            }
-        }
     }
 
     /// Tells the processor of the shard's end until it takes note.
@@ -135,43 +124,51 @@ impl<Factory: ProcessorFactory> Delivery<Factory> {
             // There is no record that could be put away instead.
             FailurePolicy::Retry | FailurePolicy::DeadLetter { .. } => None,
         };
+        match self.insist(tries, &Task::TakeNoteOfEnd).await {
+            Ok(()) => Delivered::Yes,
+            Err(GivenUp::Drained) => Delivered::DrainedInstead,
+            Err(GivenUp::Failed(_)) => Delivered::Stopped,
+        }
+    }
+
+    /// Asks the processor until it succeeds, with a pause after each failure; so many times, or for ever.
+    async fn insist(&mut self, tries: Option<NonZeroU32>, task: &Task) -> Result<(), GivenUp> {
         let mut failures = 0;
         loop {
-            let end = ShardEnd::new(self.context.clone());
-            match self.attempt(async |processor| processor.shard_ended(end).await).await {
-                Ok(_reached) => return Delivered::Yes,
-                Err(failure) => {
-                    failures += 1;
-                    let key = self.context.key();
-                    warn!(%key, failures, error = %failure, "the processor failed at the end of the shard");
-                    if tries.is_some_and(|tries| failures >= tries.get()) {
-                        return Delivered::Stopped;
-                    }
-                    if !self.pauses_after(failures).await {
-                        return Delivered::DrainedInstead;
-                    }
-                }
+            let Err(failure) = self.attempt(task).await else { return Ok(()) };
+            failures += 1;
+            warn!(key = %self.context.key(), failures, error = %failure, "the processor failed");
+            if tries.is_some_and(|tries| failures >= tries.get()) {
+                return Err(GivenUp::Failed(failure));
+            }
+            if !self.pauses_after(failures).await {
+                return Err(GivenUp::Drained);
             }
         }
     }
 
-    /// Calls the processor once. One that panics is replaced: what it has left half done goes with it.
-    async fn attempt<Answer, Error: Into<Box<dyn std::error::Error + Send + Sync>>>(
-        &mut self,
-        call: impl AsyncFnOnce(&mut Factory::Processor) -> Result<Answer, Error>,
-    ) -> Result<Answer, Failure> {
+    /// Asks the processor once. One that panics is replaced: what it has left half done goes with it.
+    async fn attempt(&mut self, task: &Task) -> Result<(), Failure> {
         // Whom this task has woken on this thread, such as the driver with a checkpoint, runs before user code that may
         // block the thread.
         tokio::task::yield_now().await;
         self.wait_until_valid().await;
         self.vitals.begins(ShardActivity::Processing);
-        let answer = AssertUnwindSafe(call(&mut self.processor)).catch_unwind().await;
+        let (processor, context) = (&mut self.processor, self.context.clone());
+        let call = async {
+            let answer = match task {
+                Task::Process(batch) => processor.process(batch.clone()).await,
+                Task::TakeNoteOfEnd => processor.shard_ended(ShardEnd::new(context)).await.map(|_reached| ()),
+            };
+            answer.map_err(Into::<Box<dyn Error + Send + Sync>>::into)
+        };
+        let answer = AssertUnwindSafe(call).catch_unwind().await;
         self.vitals.begins(ShardActivity::Reading);
         match answer {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(failure)) => {
                 self.vitals.has_failed(false);
-                Err(Arc::from(failure.into()))
+                Err(Arc::from(failure))
             }
             Err(panic) => {
                 self.vitals.has_failed(true);

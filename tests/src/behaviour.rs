@@ -13,8 +13,10 @@ use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::{Blob, DateTime};
 use aws_sdk_kinesis::types::{
-    PutRecordsRequestEntry, ScalingType, Shard, ShardFilter, ShardFilterType, ShardIteratorType, StreamStatus,
+    PutRecordsRequestEntry, ScalingType, Shard, ShardFilter, ShardFilterType, ShardIteratorType,
 };
+
+use crate::reshards::SdkStream;
 
 /// A stream of its own for one check.
 struct Stream {
@@ -28,8 +30,6 @@ struct Put {
     number: String,
 }
 
-const DEADLINE: Duration = Duration::from_secs(30);
-
 impl Stream {
     async fn new(client: Client, shard_count: i32) -> Self {
         let name = format!("check-{:016x}", fastrand::u64(..));
@@ -40,17 +40,7 @@ impl Stream {
     }
 
     async fn wait_until_active(&self) {
-        let active = async {
-            loop {
-                let answer = self.client.describe_stream_summary().stream_name(&self.name).send().await;
-                let summary = answer.expect("the stream is there").stream_description_summary.expect("a summary");
-                if summary.stream_status == StreamStatus::Active {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, active).await.expect("the stream becomes active");
+        SdkStream { client: &self.client, name: &self.name }.wait_until_active().await;
     }
 
     async fn put(&self, key: &str, data: impl Into<Vec<u8>>) -> Put {

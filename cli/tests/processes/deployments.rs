@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tests::backends::DynamodbServer;
 
-use crate::fleet::{HEARTBEAT, Process, World};
+use crate::fleet::{HEARTBEAT, Process, World, leases_in};
 
 const DEPLOYMENTS: usize = 10;
 const SLOTS: [&str; 3] = ["one", "two", "three"];
@@ -27,12 +27,7 @@ async fn deploy_ten_times(world: &mut World, names: impl Fn(&str, usize) -> Stri
         for slot in SLOTS {
             let mut process = processes.remove(slot).expect("it runs");
             process.signal("-TERM");
-            let begun = Instant::now();
-            while !process.has_ended() {
-                assert!(begun.elapsed() < Duration::from_secs(30), "{slot} does not end");
-                world.put(LOAD).await;
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            world.load_until("it has ended", LOAD, |_| process.has_ended()).await;
             process.expect_success();
             let name = names(slot, deployment);
             let before = world.printed_by(&name);
@@ -103,8 +98,7 @@ async fn ten_deployments_on_redis_lose_and_repeat_nothing() {
 #[tokio::test]
 async fn ten_deployments_on_dynamodb_lose_and_repeat_nothing() {
     let database = DynamodbServer::new();
-    let leases = format!("dynamodb://leases?endpoint={}&create=true", database.url());
-    nothing_is_lost_or_repeated_and_no_shard_is_silent(leases, HEARTBEAT + ONE_SECOND).await;
+    nothing_is_lost_or_repeated_and_no_shard_is_silent(leases_in(&database), HEARTBEAT + ONE_SECOND).await;
 }
 
 #[tokio::test]
@@ -124,5 +118,5 @@ async fn ten_deployments_under_names_that_stay_move_nothing_on_redis() {
 #[tokio::test]
 async fn ten_deployments_under_names_that_stay_move_nothing_on_dynamodb() {
     let database = DynamodbServer::new();
-    under_names_that_stay_nothing_moves(format!("dynamodb://leases?endpoint={}&create=true", database.url())).await;
+    under_names_that_stay_nothing_moves(leases_in(&database)).await;
 }

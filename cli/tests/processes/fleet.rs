@@ -12,6 +12,7 @@ use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use serde_json::Value;
+use tests::backends::DynamodbServer;
 
 use crate::common::{self, Server};
 
@@ -81,6 +82,11 @@ impl Lines {
     pub(crate) fn repeated(&self) -> Vec<(&String, &Vec<Line>)> {
         self.records.iter().filter(|(_, lines)| lines.len() > 1).collect()
     }
+}
+
+/// Where the leases are of those who keep them in that `DynamoDB`.
+pub(crate) fn leases_in(database: &DynamodbServer) -> String {
+    format!("dynamodb://leases?endpoint={}&create=true", database.url())
 }
 
 /// One `leasehold consume`, whose lines are noted as they come. Killed when dropped.
@@ -201,7 +207,7 @@ impl World {
     }
 
     /// Puts so many records every tenth of a second until the condition holds.
-    pub(crate) async fn load_until(&mut self, what: &str, count: usize, condition: impl Fn(&Self) -> bool) {
+    pub(crate) async fn load_until(&mut self, what: &str, count: usize, mut condition: impl FnMut(&Self) -> bool) {
         let begun = Instant::now();
         while !condition(self) {
             let (printed, produced) = (self.printed(), self.produced);

@@ -1,11 +1,11 @@
 //! A process is frozen for longer than a lease lasts, in the middle of its work, and wakes up when another has its shards.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tests::backends::DynamodbServer;
 
-use crate::fleet::{HEARTBEAT, Line, World};
+use crate::fleet::{HEARTBEAT, Line, World, leases_in};
 
 /// Records for all shards, ten times a second.
 const LOAD: usize = 40;
@@ -49,10 +49,7 @@ async fn a_frozen_process_wakes_up_as_a_healthy_one(leases: String) {
     // Nobody reads what it prints, so that it comes to stand in the middle of its batches.
     frozen.hold_back(true);
     let begun = Instant::now();
-    while begun.elapsed() < HEARTBEAT * 5 {
-        world.put(400).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    world.load_until("it has had the time for some batches", 400, |_| begun.elapsed() > HEARTBEAT * 5).await;
     frozen.signal("-STOP");
     let other_has_all = |world: &World| world.newest_readers().values().all(|reader| reader == "other");
     world.load_until("the other reads all shards", LOAD, other_has_all).await;
@@ -87,6 +84,5 @@ async fn a_process_frozen_over_redis_is_fenced_and_goes_on() {
 #[tokio::test]
 async fn a_process_frozen_over_dynamodb_is_fenced_and_goes_on() {
     let database = DynamodbServer::new();
-    a_frozen_process_wakes_up_as_a_healthy_one(format!("dynamodb://leases?endpoint={}&create=true", database.url()))
-        .await;
+    a_frozen_process_wakes_up_as_a_healthy_one(leases_in(&database)).await;
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tests::backends::DynamodbServer;
 
-use crate::fleet::{LEASE_DURATION, World};
+use crate::fleet::{LEASE_DURATION, World, leases_in};
 
 /// How long the database is away.
 const OUTAGE: Duration = Duration::from_secs(20);
@@ -46,7 +46,7 @@ impl Database for test_servers::Redis {
 
 impl Database for DynamodbServer {
     fn leases(&self) -> String {
-        format!("dynamodb://leases?endpoint={}&create=true", self.url())
+        leases_in(self)
     }
 
     fn stop(&mut self) {

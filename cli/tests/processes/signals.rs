@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fleet::World;
+use crate::fleet::{HEARTBEAT, World};
 
 #[tokio::test]
 async fn a_second_signal_ends_at_once_what_the_first_one_could_not() {
@@ -12,22 +12,22 @@ async fn a_second_signal_ends_at_once_what_the_first_one_could_not() {
     world.wait_until_printed().await;
     // Nobody reads what it prints: it cannot finish its batch, and leaving waits for that.
     process.hold_back(true);
-    for _ in 0..10 {
-        world.put(400).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let stuck = Instant::now();
+    let begun = Instant::now();
+    world.load_until("it has had the time for some batches", 400, |_| begun.elapsed() > HEARTBEAT * 5).await;
     process.signal("-TERM");
-    while stuck.elapsed() < Duration::from_secs(3) {
-        assert!(!process.has_ended(), "it waits for its batch");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
     let asked = Instant::now();
+    let is_patient = |_: &World| {
+        assert!(!process.has_ended(), "it waits for its batch");
+        asked.elapsed() > Duration::from_secs(3)
+    };
+    world.load_until("it has waited for a while", 0, is_patient).await;
     process.signal("-TERM");
-    while !process.has_ended() {
+    let asked = Instant::now();
+    let has_ended = |_: &World| {
         assert!(asked.elapsed() < Duration::from_secs(5), "it does not end at once");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        process.has_ended()
+    };
+    world.load_until("it has ended", 0, has_ended).await;
     let said = process.expect_failure();
     assert!(said.contains("ended at once"), "{said}");
 }
