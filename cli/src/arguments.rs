@@ -24,7 +24,7 @@ pub(crate) enum Task {
     /// Everything runs in this one process: a Kinesis endpoint on loopback, read through the AWS SDK over HTTP, a lease
     /// table in memory, the workers, and a producer. The demo checks its own promises and fails when one is broken.
     Demo(DemoOptions),
-    /// Print the records of a Kinesis stream as JSON lines.
+    /// Print the records of Kinesis streams as JSON lines.
     ///
     /// With leases in memory, this is one worker that reads all shards. Started several times with --leases naming a
     /// table that all can reach, the processes share the shards. Ctrl-C leaves politely.
@@ -93,9 +93,9 @@ pub(crate) struct DemoOptions {
 /// Which stream to print, and how.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConsumeOptions {
-    /// The stream, by name or ARN.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) stream: String,
+    /// The stream, by name or ARN. Given several times, one worker reads all of them.
+    #[arg(long = "stream", value_name = "NAME", required = true)]
+    pub(crate) streams: Vec<String>,
     /// Where Kinesis is, if not at AWS. For an endpoint on loopback no credentials are needed.
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint_url: Option<String>,
@@ -109,7 +109,8 @@ pub(crate) struct ConsumeOptions {
     /// or dynamodb://TABLE?region=REGION&create=true.
     #[arg(long, value_name = "URL", default_value = "memory:")]
     pub(crate) leases: String,
-    /// The application whose processes share the shards. Default: leasehold-consume/STREAM.
+    /// The application whose processes share the shards. Default: leasehold-consume/STREAM, with the names of several streams
+    /// joined by +.
     #[arg(long, value_name = "NAME")]
     pub(crate) application: Option<String>,
     /// This process's name; each needs one of its own. Default: a random one.

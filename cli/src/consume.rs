@@ -1,4 +1,4 @@
-//! `leasehold consume`: the records of a stream as JSON lines.
+//! `leasehold consume`: the records of streams as JSON lines.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +25,10 @@ use crate::leases;
 use crate::signals::{asked_to_end_at_once, asked_to_leave};
 
 pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
-    let stream: StreamReference = options.stream.parse().map_err(|error| Failure::new(format!("--stream: {error}")))?;
-    let default_application = || format!("leasehold-consume/{}", stream.name());
+    let parse = |stream: &String| stream.parse().map_err(|error| Failure::new(format!("--stream: {error}")));
+    let streams: Vec<StreamReference> = options.streams.iter().map(parse).collect::<Result<_, _>>()?;
+    let names: Vec<&str> = streams.iter().map(|stream| stream.name().as_str()).collect();
+    let default_application = || format!("leasehold-consume/{}", names.join("+"));
     let application = named("--application", &options.application.clone().unwrap_or_else(default_application))?;
     let worker = options.worker.as_deref().map(|worker| named("--worker", worker)).transpose()?;
     let settings = settings(&options)?;
@@ -34,12 +36,16 @@ pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
     settings.validate().map_err(|error| Failure::new(error.to_string()))?;
     let config = aws::config(options.endpoint_url.as_deref(), options.region.as_deref()).await?;
     let polling = PollingSettings { tip_pause: options.poll_interval, ..PollingSettings::default() };
-    let source = KinesisSource::new(Client::new(&config), stream, polling);
+    let client = Client::new(&config);
+    let source = |stream: StreamReference| Arc::new(KinesisSource::new(client.clone(), stream, polling.clone()));
     let store = leases::open(&options.leases, application).await?;
 
     let printer = Arc::new(Printer::new(options.max_records));
     let (done, printing) = (printer.done.clone(), Arc::clone(&printer));
-    let builder = Consumer::builder(store, Arc::new(source)).settings(settings);
+    let mut streams = streams.into_iter().map(source);
+    let first = streams.next().ok_or_else(|| Failure::new("--stream: name at least one"))?;
+    let builder = streams.fold(Consumer::builder(store, first), |builder, source| builder.follow(source));
+    let builder = builder.settings(settings);
     let builder = match worker {
         Some(worker) => builder.worker_name(worker),
         None => builder,

@@ -1,5 +1,6 @@
 //! Putting a consumer together.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kinesis_source::Source;
@@ -7,13 +8,16 @@ use lease_core::LeaseStore;
 use stream_types::Name;
 
 use crate::pull::{PullFactory, PulledShards, pulled};
-use crate::{Consumer, ConsumerSettings, FailurePolicy, InvalidConsumerSettings, Monitor, ProcessorFactory};
+use crate::{
+    Consumer, ConsumerSettings, FailurePolicy, InvalidConsumerSettings, Monitor, ProcessorFactory, StartingPosition,
+    Streams,
+};
 
 /// A consumer in the making: the components here, the numbers in [`ConsumerSettings`].
 #[derive(Debug)]
 pub struct ConsumerBuilder {
     store: Arc<dyn LeaseStore>,
-    source: Arc<dyn Source>,
+    streams: Vec<(Arc<dyn Source>, Option<StartingPosition>)>,
     worker_name: Option<Name>,
     settings: ConsumerSettings,
     failure_policy: FailurePolicy,
@@ -23,11 +27,27 @@ impl ConsumerBuilder {
     pub(crate) fn new(store: Arc<dyn LeaseStore>, source: Arc<dyn Source>) -> Self {
         Self {
             store,
-            source,
+            streams: vec![(source, None)],
             worker_name: None,
             settings: ConsumerSettings::default(),
             failure_policy: FailurePolicy::Retry,
         }
+    }
+
+    /// Another stream to read. All streams share the application's workers, and this consumer's byte budget.
+    ///
+    /// It need not be the same in all processes: a shard goes only to those that follow its stream.
+    #[must_use]
+    pub fn follow(mut self, source: Arc<dyn Source>) -> Self {
+        self.streams.push((source, None));
+        self
+    }
+
+    /// The same, with a starting position of its own in place of [`ConsumerSettings::starting_position`].
+    #[must_use]
+    pub fn follow_from(mut self, source: Arc<dyn Source>, from: StartingPosition) -> Self {
+        self.streams.push((source, Some(from)));
+        self
     }
 
     /// The worker's name. Each process needs one of its own.
@@ -55,7 +75,7 @@ impl ConsumerBuilder {
     ///
     /// # Errors
     ///
-    /// The settings cannot work.
+    /// The settings cannot work, or a stream is given twice.
     pub fn build_to_pull(self) -> Result<(Consumer<PullFactory>, PulledShards), InvalidConsumerSettings> {
         let (factory, shards) = pulled();
         Ok((self.build(factory)?, shards))
@@ -65,19 +85,29 @@ impl ConsumerBuilder {
     ///
     /// # Errors
     ///
-    /// The settings cannot work.
+    /// The settings cannot work, or a stream is given twice.
     pub fn build<Factory: ProcessorFactory>(
         self,
         factory: Factory,
     ) -> Result<Consumer<Factory>, InvalidConsumerSettings> {
         self.settings.validate()?;
+        let mut sources = BTreeMap::new();
+        for (source, from) in self.streams {
+            let from = from.unwrap_or(self.settings.starting_position);
+            if let Some((twice, _)) = sources.insert(source.name().clone(), (source, from)) {
+                return Err(InvalidConsumerSettings::StreamTwice { stream: twice.name().clone() });
+            }
+        }
+        let (streams, stream_requests) = Streams::new(self.settings.starting_position);
         let worker_name = match self.worker_name {
             Some(name) => name,
             None => Name::new(format!("worker-{:016x}", fastrand::u64(..)))?,
         };
         Ok(Consumer {
             store: self.store,
-            source: self.source,
+            sources,
+            streams,
+            stream_requests,
             worker_name,
             settings: self.settings,
             failure_policy: self.failure_policy,

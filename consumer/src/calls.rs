@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use kinesis_source::{Source, SourceError, SourceErrorKind};
 use lease_core::worker::{Command, Event};
 use lease_core::{Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation, WorkerRow};
-use stream_types::{Shard, Timestamp};
+use stream_types::{Name, Shard, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, error, warn};
@@ -17,7 +17,6 @@ use tracing::{debug, error, warn};
 #[derive(Debug)]
 pub(crate) struct Calls {
     store: Arc<dyn LeaseStore>,
-    source: Arc<dyn Source>,
     timeout: Duration,
     /// Bounds the writes under way. Heartbeats and lists do not queue behind them.
     writes: Arc<Semaphore>,
@@ -27,14 +26,9 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    pub(crate) fn new(
-        store: Arc<dyn LeaseStore>,
-        source: Arc<dyn Source>,
-        timeout: Duration,
-        concurrent_writes: usize,
-    ) -> Self {
+    pub(crate) fn new(store: Arc<dyn LeaseStore>, timeout: Duration, concurrent_writes: usize) -> Self {
         let writes = Arc::new(Semaphore::new(concurrent_writes));
-        Self { store, source, timeout, writes, running: JoinSet::new(), refusal: Arc::default() }
+        Self { store, timeout, writes, running: JoinSet::new(), refusal: Arc::default() }
     }
 
     /// The next call that has ended; waits for ever while none is under way.
@@ -59,7 +53,7 @@ impl Calls {
         })
     }
 
-    /// Starts a call for a command to the store or the stream.
+    /// Starts a call for a command to the store.
     pub(crate) fn start(&mut self, command: Command) {
         let (store, timeout, writes) = (Arc::clone(&self.store), self.timeout, Arc::clone(&self.writes));
         match command {
@@ -89,35 +83,38 @@ impl Calls {
                     within(timeout, StoreErrorKind::Ambiguous, StoreOperation::Forget, store.forget(&row)).await;
                 None
             }),
-            Command::ListShards { stream } => {
-                let source = Arc::clone(&self.source);
-                self.running.spawn(async move {
-                    let listed = AssertUnwindSafe(listed_and_described(&*source)).catch_unwind().await;
-                    Some(match listed {
-                        Ok(Ok((created, shards))) => Event::ShardsListed { stream, created, shards: Some(shards) },
-                        Ok(Err(error)) if error.kind() == SourceErrorKind::NotFound => {
-                            error!(%stream, %error, "the stream is not found");
-                            Event::StreamNotFound { stream }
-                        }
-                        Ok(Err(error)) => {
-                            warn!(%stream, %error, "the shards cannot be listed now");
-                            Event::ShardsListed { stream, created: None, shards: None }
-                        }
-                        Err(_panic) => {
-                            error!(%stream, "the source panicked while it listed the shards");
-                            Event::ShardsListed { stream, created: None, shards: None }
-                        }
-                    })
-                })
-            }
             Command::StartShard(_)
             | Command::DrainShard { .. }
             | Command::StopShard { .. }
             | Command::ReportCheckpoint { .. }
             | Command::LendRow { .. }
+            | Command::ListShards { .. }
+            | Command::DropStream { .. }
             | Command::Warn(_)
-            | Command::End(_) => unreachable!("these are no calls"),
+            | Command::End(_) => unreachable!("these are no calls to the store"),
         };
+    }
+
+    /// Asks a stream for its shards.
+    pub(crate) fn list_shards(&mut self, stream: Name, source: Arc<dyn Source>) {
+        self.running.spawn(async move {
+            let listed = AssertUnwindSafe(listed_and_described(&*source)).catch_unwind().await;
+            Some(match listed {
+                Ok(Ok((created, shards))) => Event::ShardsListed { stream, created, shards: Some(shards) },
+                Ok(Err(error)) if error.kind() == SourceErrorKind::NotFound => {
+                    error!(%stream, %error, "the stream is not found");
+                    Event::StreamNotFound { stream }
+                }
+                Ok(Err(error)) => {
+                    warn!(%stream, %error, "the shards cannot be listed now");
+                    Event::ShardsListed { stream, created: None, shards: None }
+                }
+                Err(_panic) => {
+                    error!(%stream, "the source panicked while it listed the shards");
+                    Event::ShardsListed { stream, created: None, shards: None }
+                }
+            })
+        });
     }
 
     /// Waits for the end of the transaction that a row was lent to.

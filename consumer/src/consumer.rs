@@ -4,25 +4,29 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use kinesis_source::Source;
 use lease_core::worker::Worker;
-use lease_core::{Lease, LeaseStore, StreamFacts};
+use lease_core::{LeaseStore, StreamFacts};
 use stream_types::Name;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::driver::Driver;
+use crate::streams::{StreamRequest, facts};
 use crate::{
     ConsumerBuilder, ConsumerError, ConsumerSettings, Departure, FailurePolicy, Monitor, ProcessorFactory, Report,
+    StartingPosition, Streams,
 };
 
-/// One process of a fleet that shares the shards of a stream.
+/// One process of a fleet that shares the shards of a stream, or of several.
 pub struct Consumer<Factory> {
     pub(crate) store: Arc<dyn LeaseStore>,
-    pub(crate) source: Arc<dyn Source>,
+    /// The streams at the start, and where to begin in one that was never read.
+    pub(crate) sources: BTreeMap<Name, (Arc<dyn Source>, StartingPosition)>,
+    pub(crate) streams: Streams,
+    pub(crate) stream_requests: mpsc::Receiver<StreamRequest>,
     pub(crate) worker_name: Name,
     pub(crate) settings: ConsumerSettings,
     pub(crate) failure_policy: FailurePolicy,
@@ -31,7 +35,7 @@ pub struct Consumer<Factory> {
 }
 
 impl Consumer<()> {
-    /// Starts to build a consumer of that stream, with its leases in that store.
+    /// Starts to build a consumer of that stream, with its leases in that store. It may follow further ones.
     pub fn builder(store: Arc<dyn LeaseStore>, source: Arc<dyn Source>) -> ConsumerBuilder {
         ConsumerBuilder::new(store, source)
     }
@@ -44,27 +48,31 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
         self.monitor.clone()
     }
 
-    /// Looks at the lease table before anybody else sees this worker, which could be given leases that it cannot read.
-    async fn refuse_unusable_leases(&self) -> Result<(), ConsumerError> {
+    /// The consumer's streams, to be changed while it runs.
+    #[must_use]
+    pub fn streams(&self) -> Streams {
+        self.streams.clone()
+    }
+
+    /// Looks at the lease table before anybody else sees this worker, and would count on it.
+    async fn refuse_unreadable_table(&self) -> Result<(), ConsumerError> {
         let patience = self.settings.worker.lease_duration;
-        let leases = match tokio::time::timeout(patience, self.store.list()).await {
-            Ok(Ok(leases)) => leases,
+        match tokio::time::timeout(patience, self.store.list()).await {
+            Ok(Ok(_)) => {}
             Ok(Err(error)) if !error.is_retryable() => return Err(error.into()),
             // The worker asks again.
-            Ok(Err(error)) => {
-                warn!("{error}");
-                return Ok(());
-            }
-            Err(_late) => {
-                warn!(?patience, "the lease store does not answer");
-                return Ok(());
-            }
-        };
-        let foreign = |lease: &Lease| !lease.is_finished() && lease.key.stream != *self.source.name();
-        match leases.into_iter().find(foreign) {
-            Some(foreign) => Err(ConsumerError::ForeignStream { stream: foreign.key.stream }),
-            None => Ok(()),
+            Ok(Err(error)) => warn!("{error}"),
+            Err(_late) => warn!(?patience, "the lease store does not answer"),
         }
+        Ok(())
+    }
+
+    async fn describe_streams(&self) -> Result<BTreeMap<Name, StreamFacts>, ConsumerError> {
+        let mut streams = BTreeMap::new();
+        for (name, (source, from)) in &self.sources {
+            streams.insert(name.clone(), facts(&**source, *from).await?);
+        }
+        Ok(streams)
     }
 
     /// Consumes until the future is ready; then hands over everything it has, and leaves, for good or
@@ -75,27 +83,20 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
     ///
     /// # Errors
     ///
-    /// The stream does not exist or may not be read; it is not the one that the leases are for; the lease table refuses
+    /// A stream does not exist or may not be read; the only stream is not the one that the leases are for; the lease table refuses
     /// this worker, or cannot be read; another process took over the worker's name.
     pub async fn run_until(self, stop: impl Future<Output: Into<Departure>>) -> Result<Report, ConsumerError> {
         let mut stop = pin!(stop);
-        let stream = tokio::select! {
-            biased;
-            _departure = &mut stop => return Ok(Report { left_in_time: true, ..Report::default() }),
-            stream = self.source.describe() => stream?,
+        let prepared = async {
+            let streams = self.describe_streams().await?;
+            self.refuse_unreadable_table().await?;
+            Ok::<_, ConsumerError>(streams)
         };
-        tokio::select! {
+        let streams = tokio::select! {
             biased;
             _departure = &mut stop => return Ok(Report { left_in_time: true, ..Report::default() }),
-            usable = self.refuse_unusable_leases() => usable?,
-        }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "where the stream's latest record is, only a wall clock can tell"
-        )]
-        let start = self.settings.starting_position.resolve(SystemTime::now());
-        let facts = StreamFacts { created: stream.created, start };
-        let streams = BTreeMap::from([(self.source.name().clone(), facts)]);
+            streams = prepared => streams?,
+        };
         let nonce = fastrand::u64(..);
         let worker = Worker::new(self.worker_name.clone(), nonce, self.settings.worker.clone(), streams);
 
@@ -124,7 +125,10 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
 impl<Factory> fmt::Debug for Consumer<Factory> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Consumer");
-        debug.field("worker_name", &self.worker_name).field("source", &self.source).field("store", &self.store);
+        debug
+            .field("worker_name", &self.worker_name)
+            .field("streams", &self.sources.keys())
+            .field("store", &self.store);
         debug.finish_non_exhaustive()
     }
 }

@@ -1,9 +1,12 @@
 //! The loop that carries the worker's commands out and brings the answers back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kinesis_source::Source;
 use lease_core::Hints;
 use lease_core::worker::{Command, Ending, Event, Worker};
+use stream_types::Name;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
@@ -11,8 +14,9 @@ use tracing::{error, info, warn};
 use crate::calls::Calls;
 use crate::context::CheckpointRequest;
 use crate::shards::Shards;
+use crate::streams::{Reply, StreamRequest};
 use crate::validity::Validity;
-use crate::{Consumer, ConsumerError, ConsumerSettings, Departure, ProcessorFactory, Report};
+use crate::{Consumer, ConsumerError, ConsumerSettings, Departure, ProcessorFactory, Report, StreamsError};
 
 /// Drives one worker: the only place where its decisions meet the store, the stream and the clock.
 pub(crate) struct Driver<Factory> {
@@ -20,6 +24,11 @@ pub(crate) struct Driver<Factory> {
     settings: ConsumerSettings,
     validity: Validity,
     calls: Calls,
+    /// Of the streams that the worker follows, and of those that it is giving up.
+    sources: BTreeMap<Name, Arc<dyn Source>>,
+    stream_requests: mpsc::Receiver<StreamRequest>,
+    /// Who waits until the worker has given up a stream.
+    unfollowing: BTreeMap<Name, Vec<Reply>>,
     shards: Shards<Factory>,
     checkpoint_requests: mpsc::Receiver<CheckpointRequest>,
     hints: Option<Box<dyn Hints>>,
@@ -38,19 +47,22 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
     const TIMEOUT_PARTS: u32 = 4;
 
     pub(crate) fn new(worker: Worker, consumer: Consumer<Factory>, departure: oneshot::Receiver<Departure>) -> Self {
-        let Consumer { store, source, settings, failure_policy, monitor, factory, .. } = consumer;
+        let Consumer { store, sources, stream_requests, settings, failure_policy, monitor, factory, .. } = consumer;
+        let sources = sources.into_iter().map(|(name, (source, _))| (name, source)).collect();
         let (requests, checkpoint_requests) = mpsc::channel(Self::QUEUED_CHECKPOINTS);
         let validity = Validity::starting_at(Instant::now());
         let timeout = settings.worker.lease_duration / Self::TIMEOUT_PARTS;
         let hints = store.hints();
-        let calls = Calls::new(store, Arc::clone(&source), timeout, settings.concurrent_writes);
-        let shards =
-            Shards::new(source, factory, failure_policy, settings.clone(), monitor, validity.clone(), requests);
+        let calls = Calls::new(store, timeout, settings.concurrent_writes);
+        let shards = Shards::new(factory, failure_policy, settings.clone(), monitor, validity.clone(), requests);
         Self {
             worker,
             settings,
             validity,
             calls,
+            sources,
+            stream_requests,
+            unfollowing: BTreeMap::new(),
             shards,
             checkpoint_requests,
             hints,
@@ -74,7 +86,7 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
         self.validity.set(None);
         let left = self.ending == Some(Ending::Left);
         let refusal = self.calls.take_refusal();
-        if left || matches!(self.ending, Some(Ending::ForeignStream { .. })) {
+        if left {
             self.calls.finish().await;
         }
         let report = Report { left_in_time: left, ..self.shards.finish().await };
@@ -88,10 +100,6 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
                 Some(refusal) => Err(ConsumerError::LeaseTable(refusal)),
                 None => Err(ConsumerError::Bug("the lease table refused without a reason".into())),
             },
-            Some(Ending::ForeignStream { stream }) => {
-                error!(%stream, "the application has leases of a stream that is not read here");
-                Err(ConsumerError::ForeignStream { stream })
-            }
             Some(Ending::StreamDeleted { stream }) => {
                 error!(%stream, "the stream was deleted");
                 Err(ConsumerError::StreamDeleted { stream })
@@ -121,10 +129,46 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
             event = self.calls.next() => event,
             event = self.shards.next() => event,
             Some(request) = self.checkpoint_requests.recv() => Some(self.shards.expect_checkpoint(request)),
+            Some(request) = self.stream_requests.recv() => self.change_streams(request),
             () = next_hint(&mut self.hints) => Some(Event::Hinted),
             () = sleep_until_some(wake) => Some(Event::TimePassed),
             () = sleep_until_some(leave_by) => None,
         }
+    }
+
+    /// An event for the worker, if it has to know.
+    fn change_streams(&mut self, request: StreamRequest) -> Option<Event> {
+        match request {
+            StreamRequest::Follow { source, facts, reply } => {
+                let stream = source.name().clone();
+                let is_new = !self.worker.follows(&stream);
+                let followed = || StreamsError::Followed { stream: stream.clone() };
+                let _unheard = reply.send(if is_new { Ok(()) } else { Err(followed()) });
+                if !is_new {
+                    return None;
+                }
+                for waiting in self.unfollowing.remove(&stream).into_iter().flatten() {
+                    let _unheard = waiting.send(Err(followed()));
+                }
+                info!(%stream, "the stream is taken up");
+                self.sources.insert(stream.clone(), source);
+                Some(Event::FollowAsked { stream, facts })
+            }
+            StreamRequest::Unfollow { stream, reply } if self.sources.contains_key(&stream) => {
+                self.unfollowing.entry(stream.clone()).or_default().push(reply);
+                Some(Event::UnfollowAsked { stream })
+            }
+            StreamRequest::Unfollow { stream, reply } => {
+                let _unheard = reply.send(Err(StreamsError::NotFollowed { stream }));
+                None
+            }
+        }
+    }
+
+    /// Where a stream is read, of which the worker wants something.
+    fn source(&self, stream: &Name) -> Arc<dyn Source> {
+        let source = self.sources.get(stream);
+        Arc::clone(source.expect("the worker says when it wants nothing more of a stream"))
     }
 
     fn tell(&mut self, event: Event) {
@@ -137,7 +181,21 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
 
     fn carry_out(&mut self, command: Command) {
         match command {
-            Command::StartShard(lease) => self.shards.start(lease),
+            Command::StartShard(lease) => {
+                let source = self.source(&lease.key.stream);
+                self.shards.start(lease, source);
+            }
+            Command::ListShards { stream } => {
+                let source = self.source(&stream);
+                self.calls.list_shards(stream, source);
+            }
+            Command::DropStream { stream } => {
+                info!(%stream, "the stream is given up");
+                self.sources.remove(&stream);
+                for waiting in self.unfollowing.remove(&stream).into_iter().flatten() {
+                    let _unheard = waiting.send(Ok(()));
+                }
+            }
             Command::DrainShard { key, epoch } => self.shards.drain(&key, epoch),
             Command::StopShard { key, epoch, reason } => self.shards.stop(&key, epoch, reason),
             Command::ReportCheckpoint { key, epoch, result } => self.shards.report_checkpoint(&key, epoch, result),

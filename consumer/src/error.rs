@@ -27,16 +27,7 @@ pub enum ConsumerError {
     /// The lease table refuses this worker from the start, and always will: a table is missing, or may not be written.
     #[error(transparent)]
     LeaseTable(#[from] StoreError),
-    /// The application has leases of a stream that this consumer does not read.
-    #[error(
-        "the lease table has leases of this application for a stream {stream}, which this consumer does not read: give \
-         each stream an application name of its own, or delete those leases"
-    )]
-    ForeignStream {
-        /// That stream.
-        stream: Name,
-    },
-    /// The stream was deleted while it was read.
+    /// The only stream was deleted while it was read.
     #[error(
         "the stream {stream} is gone: it was deleted while this application read it; if another one is to take its place, give \
          the application another name, or delete its leases"
@@ -45,7 +36,7 @@ pub enum ConsumerError {
         /// That stream.
         stream: Name,
     },
-    /// The leases are for another stream, which had the same name. Its checkpoints mean nothing in this one.
+    /// The leases are for another stream, which had the same name as the only one that is followed. Its checkpoints mean nothing in this one.
     #[error(
         "the leases of this application are for a stream {stream} created at {leased}, and the stream of that name was \
          created at {found}: delete those leases, or use another application name"

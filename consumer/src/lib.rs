@@ -1,4 +1,4 @@
-//! Share the shards of a stream among a fleet of processes.
+//! Share the shards of a stream, or of several, among a fleet of processes.
 //!
 //! Each process runs a [`Consumer`]. Together they read every shard of the stream, each shard by one process at a time,
 //! level among them as they come and go. You write a [`RecordProcessor`]; you choose the lease table, any
@@ -36,7 +36,7 @@
 //!
 //! Besides whole batches by a function, there are processors with state per shard ([`RecordProcessor`]), single records with many
 //! partition keys at once ([`each_record_by_key`]), and shards and batches to pull in a loop of your own
-//! ([`ConsumerBuilder::build_to_pull`]).
+//! ([`ConsumerBuilder::build_to_pull`]). Further streams come by [`ConsumerBuilder::follow`], or by [`Streams`] while the consumer runs.
 //!
 //! # What you can rely on
 //!
@@ -68,6 +68,7 @@ mod report;
 mod settings;
 mod shard_task;
 mod shards;
+mod streams;
 mod validity;
 mod vitals;
 
@@ -88,3 +89,4 @@ pub use self::processor::{EndReached, ProcessorFactory, RecordProcessor, ShardEn
 pub use self::pull::{PullFactory, PullProcessor, PulledBatch, PulledShard, PulledShards};
 pub use self::report::{Report, ShardOutcome, ShardReport};
 pub use self::settings::{Checkpoints, ConsumerSettings, InvalidConsumerSettings, StartingPosition};
+pub use self::streams::{Streams, StreamsError};

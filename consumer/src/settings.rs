@@ -4,14 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use kinesis_source::Aggregates;
 use lease_core::worker::{InvalidSettings, WorkerSettings};
-use stream_types::{InvalidName, StartPosition, Timestamp};
+use stream_types::{InvalidName, Name, StartPosition, Timestamp};
 
 /// The settings of a consumer, apart from its components. Checked as a whole when the consumer is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerSettings {
     /// The times that the fleet lives by. All its workers should have the same.
     pub worker: WorkerSettings,
-    /// Where an application starts that has never read the stream. Default: the horizon.
+    /// Where an application starts that has never read a stream, unless the stream has a starting position of its own.
+    /// Default: the horizon.
     pub starting_position: StartingPosition,
     /// Who stores how far reading has got. Default: automatically, every 5 s.
     pub checkpoints: Checkpoints,
@@ -126,6 +127,12 @@ pub enum InvalidConsumerSettings {
     /// The worker has no name that can be written.
     #[error(transparent)]
     WorkerName(#[from] InvalidName),
+    /// Two streams of one name, perhaps of two accounts, would have the same leases.
+    #[error("the stream {stream} is given twice: follow it once; streams of one name need applications of their own")]
+    StreamTwice {
+        /// Its name.
+        stream: Name,
+    },
     /// Without a write, no lease can be taken.
     #[error("concurrent_writes is 0: allow at least 1 write to the lease table at a time")]
     NoWrites,

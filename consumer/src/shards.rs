@@ -29,7 +29,6 @@ use crate::{
 
 /// All shards' tasks, owned here: none outlives it.
 pub(crate) struct Shards<Factory> {
-    source: Arc<dyn Source>,
     factory: Arc<Factory>,
     policy: FailurePolicy,
     settings: Arc<ConsumerSettings>,
@@ -76,7 +75,6 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
     const LOOK_PARTS: u32 = 4;
 
     pub(crate) fn new(
-        source: Arc<dyn Source>,
         factory: Arc<Factory>,
         policy: FailurePolicy,
         settings: ConsumerSettings,
@@ -85,7 +83,6 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         requests: mpsc::Sender<CheckpointRequest>,
     ) -> Self {
         Self {
-            source,
             factory,
             policy,
             next_look: Instant::now(),
@@ -101,7 +98,7 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
     }
 
     /// Starts to read a shard from its lease's position on.
-    pub(crate) fn start(&mut self, lease: Lease) {
+    pub(crate) fn start(&mut self, lease: Lease, source: Arc<dyn Source>) {
         let Lease { key, epoch, position, hash_range, .. } = lease;
         info!(%key, %epoch, %position, "reading starts");
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
@@ -109,7 +106,7 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         let factory = Arc::clone(&self.factory);
         let vitals = self.monitor.begins(&key, epoch);
         let task = ShardTask {
-            source: Arc::clone(&self.source),
+            source,
             context,
             settings: Arc::clone(&self.settings),
             policy: self.policy.clone(),

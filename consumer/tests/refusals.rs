@@ -39,31 +39,6 @@ fn kinesis(streams: &[&str]) -> Kinesis {
     kinesis
 }
 
-/// Otherwise it would be given shards of the other stream, and read its own ones in their place.
-#[tokio::test(start_paused = true)]
-async fn a_consumer_of_another_stream_is_refused_and_the_fleet_is_not_disturbed() {
-    let kinesis = kinesis(&["orders", "payments"]);
-    let store = MemoryStore::new(name("application"));
-    let (leave, fleet) = start(&kinesis, Arc::new(store.clone()), "orders");
-    let all_owned = async {
-        while store.list().await.expect("memory does not fail").iter().filter(|lease| lease.owner.is_some()).count() < 2
-        {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(300), all_owned).await.expect("the fleet takes its leases");
-    let before = store.list().await.expect("memory does not fail");
-
-    let (_leave, stranger) = start(&kinesis, Arc::new(store.clone()), "payments");
-    let error = stranger.await.expect("no task panics").expect_err("it is refused");
-    assert!(matches!(&error, ConsumerError::ForeignStream { stream } if stream.as_str() == "orders"), "{error}");
-    assert!(error.to_string().contains("an application name of its own"), "{error}");
-    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
-    assert_eq!(store.list().await.expect("memory does not fail"), before, "nothing has moved");
-    leave.cancel();
-    fleet.await.expect("no task panics").expect("the fleet goes on until it is asked to leave");
-}
-
 /// A table that may only be read, or not even that.
 #[derive(Debug)]
 struct Denied {

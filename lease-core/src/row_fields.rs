@@ -175,6 +175,9 @@ impl WorkerRow {
         if let Some(within) = self.returns_within {
             fields.number("returns_within_ms", u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
         }
+        if let Some(streams) = &self.streams {
+            fields.set("streams", FieldValue::Texts(streams.iter().map(ToString::to_string).collect()));
+        }
         fields
     }
 
@@ -205,6 +208,7 @@ impl WorkerRow {
             plan_version: PlanVersion(small("plan_version", reader.number("plan_version")?)?),
             leaving: reader.flag("leaving")?,
             returns_within: reader.optional_number("returns_within_ms")?.map(Duration::from_millis),
+            streams: reader.optional_texts("streams")?.map(|streams| streams.into_iter().collect()),
         })
     }
 }
@@ -280,12 +284,21 @@ impl<'row> Reader<'row> {
         }
     }
 
-    fn texts<Value: FromStr<Err: Display>>(&self, field: &'static str) -> Result<Vec<Value>, UnreadableRow> {
+    fn optional_texts<Value: FromStr<Err: Display>>(
+        &self,
+        field: &'static str,
+    ) -> Result<Option<Vec<Value>>, UnreadableRow> {
         match self.fields.get(field) {
-            None => Err(self.missing(field)),
-            Some(FieldValue::Texts(texts)) => texts.iter().map(|text| self.parsed(field, text)).collect(),
+            None => Ok(None),
+            Some(FieldValue::Texts(texts)) => {
+                texts.iter().map(|text| self.parsed(field, text)).collect::<Result<_, _>>().map(Some)
+            }
             Some(_) => Err(self.unreadable(field, "it is no list of texts")),
         }
+    }
+
+    fn texts<Value: FromStr<Err: Display>>(&self, field: &'static str) -> Result<Vec<Value>, UnreadableRow> {
+        self.optional_texts(field)?.ok_or_else(|| self.missing(field))
     }
 
     fn worker(&self, name: &'static str, number: &'static str, nonce: &'static str) -> Result<WorkerId, UnreadableRow> {
@@ -296,6 +309,8 @@ impl<'row> Reader<'row> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::testing::{lease, worker_row};
 
@@ -307,8 +322,9 @@ mod tests {
             assert_eq!(Lease::from_fields(&row.to_fields()), Ok(row));
         }
         let full = worker_row("one");
-        let bare = WorkerRow { capacity: None, zone: None, leaving: false, returns_within: None, ..full.clone() };
-        for row in [full, bare] {
+        let bare = WorkerRow { leaving: false, ..WorkerRow::registering(full.id(), None) };
+        let idle = WorkerRow { streams: Some(BTreeSet::new()), ..full.clone() };
+        for row in [full, bare, idle] {
             assert_eq!(WorkerRow::from_fields(&row.to_fields()), Ok(row));
         }
     }

@@ -1,5 +1,6 @@
 //! A worker's row in the registry.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ pub struct WorkerRow {
     /// The process has stored all it has done and ended, and said that another of its name comes within this time. Until then
     /// it counts as alive, and keeps its leases.
     pub returns_within: Option<Duration>,
+    /// The streams that the worker follows: it gets no lease of any other. Absent in the rows of builds that followed one
+    /// stream per application, which take any lease.
+    pub streams: Option<BTreeSet<Name>>,
 }
 
 impl WorkerRow {
@@ -50,6 +54,7 @@ impl WorkerRow {
             plan_version: PlanVersion::LATEST,
             leaving: false,
             returns_within: None,
+            streams: None,
         }
     }
 
@@ -57,6 +62,12 @@ impl WorkerRow {
     #[must_use]
     pub fn id(&self) -> WorkerId {
         WorkerId { name: self.name.clone(), incarnation: self.incarnation }
+    }
+
+    /// Whether the worker can read the stream.
+    #[must_use]
+    pub fn follows(&self, stream: &Name) -> bool {
+        self.streams.as_ref().is_none_or(|streams| streams.contains(stream))
     }
 
     /// For how long the worker may be silent before it counts as dead.

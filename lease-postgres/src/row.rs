@@ -13,8 +13,8 @@ pub(crate) const LEASE_COLUMNS: &str = "stream, shard, version, epoch, owner_nam
      updated_name, updated_number, updated_nonce, last_change";
 
 /// What is read of a worker.
-pub(crate) const WORKER_COLUMNS: &str =
-    "name, number, nonce, heartbeat, generation, capacity, zone, plan_version, leaving, returns_within_ms";
+pub(crate) const WORKER_COLUMNS: &str = "name, number, nonce, heartbeat, generation, capacity, zone, plan_version, leaving, returns_within_ms, \
+     streams";
 
 pub(crate) type Statement<'sql> = Query<'sql, Postgres, PgArguments>;
 
@@ -53,6 +53,7 @@ pub(crate) fn bind_lease<'sql>(statement: Statement<'sql>, lease: &Lease) -> Res
 /// Binds the columns of a worker that a write sets, from `name` on.
 pub(crate) fn bind_worker<'sql>(statement: Statement<'sql>, row: &WorkerRow) -> Result<Statement<'sql>, StoreError> {
     let number = |number| column_number(number, StoreOperation::Heartbeat);
+    let streams = row.streams.as_ref().map(|streams| streams.iter().map(ToString::to_string).collect::<Vec<_>>());
     Ok(statement
         .bind(row.name.to_string())
         .bind(number(row.incarnation.number)?)
@@ -63,7 +64,8 @@ pub(crate) fn bind_worker<'sql>(statement: Statement<'sql>, row: &WorkerRow) -> 
         .bind(row.zone.as_ref().map(ToString::to_string))
         .bind(i64::from(row.plan_version.0))
         .bind(row.leaving)
-        .bind(row.returns_within.map(|within| i64::try_from(within.as_millis()).unwrap_or(i64::MAX))))
+        .bind(row.returns_within.map(|within| i64::try_from(within.as_millis()).unwrap_or(i64::MAX)))
+        .bind(streams))
 }
 
 /// Reads a lease.

@@ -53,7 +53,7 @@ impl Statements {
         // A write returns a row; on the way it notifies, if it is given a channel.
         let notify =
             |channel: &str| format!("(SELECT pg_notify({channel}::text, '') WHERE {channel}::text IS NOT NULL)");
-        let (notify_12, notify_19) = (notify("$12"), notify("$19"));
+        let (notify_13, notify_19) = (notify("$13"), notify("$19"));
         Self {
             list: statement(format!(
                 "SELECT {lease_columns} FROM {leases} WHERE application = $1 ORDER BY stream, shard"
@@ -71,12 +71,12 @@ impl Statements {
             // The rule of WorkerRow::may_replace.
             heartbeat: statement(format!(
                 "INSERT INTO {workers} AS stored (application, {worker_columns}) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
                  ON CONFLICT (application, name) DO UPDATE SET number = $3, nonce = $4, heartbeat = $5, \
                  generation = $6, capacity = $7, zone = $8, plan_version = $9, leaving = $10, returns_within_ms = $11, \
-                 updated_at = now() \
+                 streams = $12, updated_at = now() \
                  WHERE (stored.number = $3 AND stored.nonce = $4 AND stored.heartbeat <= $5) \
-                 OR ($5 = {registers} AND stored.number < $3) RETURNING {notify_12}"
+                 OR ($5 = {registers} AND stored.number < $3) RETURNING {notify_13}"
             )),
             workers: statement(format!("SELECT {worker_columns} FROM {workers} WHERE application = $1 ORDER BY name")),
             worker: statement(format!("SELECT {worker_columns} FROM {workers} WHERE application = $1 AND name = $2")),
@@ -84,7 +84,8 @@ impl Statements {
                 "DELETE FROM {workers} WHERE application = $1 AND name = $2 AND number = $3 AND nonce = $4 \
                  AND heartbeat = $5 AND generation = $6 AND capacity IS NOT DISTINCT FROM $7 \
                  AND zone IS NOT DISTINCT FROM $8 AND plan_version = $9 AND leaving = $10 \
-                 AND returns_within_ms IS NOT DISTINCT FROM $11 RETURNING {notify_12}"
+                 AND returns_within_ms IS NOT DISTINCT FROM $11 AND streams IS NOT DISTINCT FROM $12 \
+                 RETURNING {notify_13}"
             )),
         }
     }

@@ -162,9 +162,5 @@ fn row_of(beating: &Beating) -> WorkerRow {
     let full = worker_row(&format!("worker-{}", beating.name));
     let incarnation = lease_core::Incarnation { number: beating.number, nonce: beating.nonce };
     let row = WorkerRow { incarnation, heartbeat: beating.heartbeat, ..full };
-    if beating.bare {
-        WorkerRow { capacity: None, zone: None, leaving: false, returns_within: None, ..row }
-    } else {
-        row
-    }
+    if beating.bare { WorkerRow { heartbeat: row.heartbeat, ..WorkerRow::registering(row.id(), None) } } else { row }
 }

@@ -1,6 +1,6 @@
 //! From quotas to targets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stream_types::Name;
 
@@ -34,17 +34,19 @@ pub(super) fn assign(workers: &[&WorkerRow], leases: &[&Lease]) -> Vec<Assignmen
         owners.filter_map(|owner| indices.get(&owner.name).copied()).collect()
     };
 
-    let mut seats = quotas(&claims(workers, &candidates, parents_of), candidates.len());
-    let mut by_rank: Vec<usize> = (0..candidates.len()).collect();
-    by_rank.sort_unstable_by_key(|&index| (candidates[index].rank, index));
-    // Owners keep what they have, as far as their quota goes.
-    settle(&mut candidates, &mut seats, &by_rank, |candidate| candidate.owner.into_iter().collect());
-    // Free children go where their parents were read.
-    settle(&mut candidates, &mut seats, &by_rank, |candidate| match candidate.owner {
-        None => parents_of(candidate),
-        Some(_) => Vec::new(),
-    });
-    fill(&mut candidates, &mut seats, &by_rank, workers);
+    let mut loads = vec![0; workers.len()];
+    for group in groups(workers, &candidates) {
+        let mut seats = quotas(&claims(workers, &group, &candidates, &loads, parents_of), group.members.len());
+        // Owners keep what they have, as far as their quota goes.
+        settle(&mut candidates, &mut seats, &group, |candidate| candidate.owner.into_iter().collect());
+        // Free children go where their parents were read.
+        settle(&mut candidates, &mut seats, &group, |candidate| match candidate.owner {
+            None => parents_of(candidate),
+            Some(_) => Vec::new(),
+        });
+        fill(&mut candidates, &mut seats, &group, workers);
+        group.members.iter().filter_map(|&member| candidates[member].target).for_each(|target| loads[target] += 1);
+    }
 
     let name_of = |index: usize| workers[index].name.clone();
     candidates
@@ -53,26 +55,64 @@ pub(super) fn assign(workers: &[&WorkerRow], leases: &[&Lease]) -> Vec<Assignmen
         .collect()
 }
 
+/// The leases of all streams that the same workers follow.
+struct Group {
+    followers: BTreeSet<usize>,
+    /// Candidates, by rank.
+    members: Vec<usize>,
+}
+
+/// The groups, those that the fewest workers follow first: what these get counts when the leases of streams that more workers
+/// follow are spread. Where all workers follow the same streams there is one group, besides the streams that nobody follows.
+fn groups(workers: &[&WorkerRow], candidates: &[Candidate<'_>]) -> Vec<Group> {
+    let mut followers: BTreeMap<&Name, BTreeSet<usize>> = BTreeMap::new();
+    let mut members: BTreeMap<BTreeSet<usize>, Vec<usize>> = BTreeMap::new();
+    for (index, candidate) in candidates.iter().enumerate() {
+        let stream = &candidate.lease.key.stream;
+        let follows = |worker: &usize| workers[*worker].follows(stream);
+        let followers = followers.entry(stream).or_insert_with(|| (0..workers.len()).filter(follows).collect());
+        match members.get_mut(followers) {
+            Some(members) => members.push(index),
+            None => _ = members.insert(followers.clone(), vec![index]),
+        }
+    }
+    let mut groups: Vec<Group> = members.into_iter().map(|(followers, members)| Group { followers, members }).collect();
+    groups.sort_by_key(|group| group.followers.len());
+    groups.iter_mut().for_each(|group| group.members.sort_unstable_by_key(|&index| (candidates[index].rank, index)));
+    groups
+}
+
 fn claims(
     workers: &[&WorkerRow],
+    group: &Group,
     candidates: &[Candidate<'_>],
+    loads: &[usize],
     parents_of: impl Fn(&Candidate<'_>) -> Vec<usize>,
 ) -> Vec<Claim> {
     let capacity = |worker: &WorkerRow| worker.capacity.map_or(usize::MAX, |capacity| capacity.get() as usize);
-    let mut claims: Vec<Claim> = workers
-        .iter()
-        .map(|row| Claim { capacity: capacity(row), owned: 0, children: 0, rank: rank_of_worker(&row.name) })
-        .collect();
-    for candidate in candidates {
+    let claim = |(row, load): (&&WorkerRow, &usize)| Claim {
+        capacity: capacity(row),
+        load: *load,
+        owned: 0,
+        children: 0,
+        rank: rank_of_worker(&row.name),
+    };
+    let mut claims: Vec<Claim> = workers.iter().zip(loads).map(claim).collect();
+    for &member in &group.members {
+        let candidate = &candidates[member];
         match candidate.owner {
             Some(owner) => claims[owner].owned += 1,
             None => parents_of(candidate).first().into_iter().for_each(|&parent| claims[parent].children += 1),
         }
     }
-    // Who is away keeps what he has, and gets nothing that somebody else could read meanwhile.
-    for (claim, _) in claims.iter_mut().zip(workers).filter(|(_, row)| row.returns_within.is_some()) {
-        claim.capacity = claim.capacity.min(claim.owned);
-        claim.children = 0;
+    for (index, claim) in claims.iter_mut().enumerate() {
+        if !group.followers.contains(&index) {
+            claim.capacity = claim.load;
+        } else if workers[index].returns_within.is_some() {
+            // Who is away keeps what he has, and gets nothing that somebody else could read meanwhile.
+            claim.capacity = claim.capacity.min(claim.load + claim.owned);
+            claim.children = 0;
+        }
     }
     claims
 }
@@ -81,11 +121,11 @@ fn claims(
 fn settle(
     candidates: &mut [Candidate<'_>],
     seats: &mut [usize],
-    by_rank: &[usize],
+    group: &Group,
     preferred: impl Fn(&Candidate<'_>) -> Vec<usize>,
 ) {
-    for &index in by_rank {
-        let candidate = &mut candidates[index];
+    for &member in &group.members {
+        let candidate = &mut candidates[member];
         if candidate.target.is_none() {
             candidate.target = preferred(candidate).into_iter().find(|&worker| seats[worker] > 0);
             candidate.target.into_iter().for_each(|worker| seats[worker] -= 1);
@@ -94,12 +134,12 @@ fn settle(
 }
 
 /// Seats all other leases wherever there is room; those left over fit nowhere.
-fn fill(candidates: &mut [Candidate<'_>], seats: &mut [usize], by_rank: &[usize], workers: &[&WorkerRow]) {
+fn fill(candidates: &mut [Candidate<'_>], seats: &mut [usize], group: &Group, workers: &[&WorkerRow]) {
     let mut order: Vec<usize> = (0..workers.len()).collect();
     order.sort_unstable_by_key(|&worker| (rank_of_worker(&workers[worker].name), worker));
     let mut room = order.into_iter().flat_map(|worker| std::iter::repeat_n(worker, seats[worker]));
-    for &index in by_rank {
-        let candidate = &mut candidates[index];
+    for &member in &group.members {
+        let candidate = &mut candidates[member];
         if candidate.target.is_none() {
             candidate.target = room.next();
         }

@@ -21,6 +21,13 @@
 //! - **P13** cost O(S log S + W log W): 10,000 leases over 1,000 workers in under 5 ms.
 //!
 //! P11 (weights) is still to come.
+//!
+//! Workers may follow different streams, for a while (a stream is being added to a running fleet, or taken from it) or for
+//! good. A lease goes only to a worker that follows its stream, and is unplaced when nobody does. The leases of streams
+//! that the same workers follow form a group. Groups are spread one after the other, those with the fewest followers
+//! first, each level on top of what its followers have from the groups before. Where each group's followers include those of the
+//! groups before it, as while a stream is added, that is the water-filling optimum of P2; otherwise it is level within each group only.
+//! P1, P4, P6 to P9 and P12 hold for any fleet. P2, P3, P5 and P10 are stated for one group.
 
 mod assignment;
 mod quota;
@@ -102,7 +109,8 @@ pub enum Step {
     Release(LeaseKey),
 }
 
-/// The worker to which the chores of the whole fleet fall: the one of lowest rank among those that are here and stay.
+/// The worker to which the chores of the whole fleet fall: the one of lowest rank among those that are here and stay. The
+/// chores of a stream fall to such a one among its followers.
 #[must_use]
 pub fn designated<'rows>(workers: &[&'rows WorkerRow]) -> Option<&'rows WorkerRow> {
     let staying = workers.iter().copied().filter(|worker| !worker.leaving && worker.returns_within.is_none());

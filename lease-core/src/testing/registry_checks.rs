@@ -1,5 +1,6 @@
 //! The checks of the verbs on the registry, and of what concerns both tables.
 
+use std::collections::BTreeSet;
 use std::slice;
 use std::sync::Arc;
 
@@ -42,10 +43,12 @@ pub async fn c10_a_heartbeat_writes_one_row_and_returns_all(factory: &dyn StoreF
     assert_eq!(beat(&store, &two).await, slice::from_ref(&two));
     assert_eq!(beat(&of_another, &one).await, [one.clone(), two.clone()], "ascending by name");
 
-    let bare =
-        WorkerRow { capacity: None, zone: None, leaving: false, returns_within: None, generation: 43, ..next(&two) };
+    let bare = WorkerRow { generation: 43, heartbeat: next(&two).heartbeat, ..WorkerRow::registering(two.id(), None) };
     assert_eq!(beat(&store, &bare).await, [one.clone(), bare.clone()]);
-    assert_eq!(beat(&of_another, &next(&one)).await, [next(&one), bare]);
+    assert_eq!(beat(&of_another, &next(&one)).await, [next(&one), bare.clone()]);
+
+    let idle = WorkerRow { streams: Some(BTreeSet::new()), ..next(&bare) };
+    assert_eq!(beat(&store, &idle).await, [next(&one), idle], "no stream is not any stream");
 }
 
 /// Contract 10, for all that a name may be.

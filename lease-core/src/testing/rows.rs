@@ -39,6 +39,7 @@ pub fn worker_row(text: &str) -> WorkerRow {
         plan_version: PlanVersion(3),
         leaving: true,
         returns_within: Some(Duration::from_millis(90_500)),
+        streams: Some([name("orders"), name("payments, \"late\"")].into()),
         ..WorkerRow::registering(worker(text), NonZeroU32::new(17))
     }
 }

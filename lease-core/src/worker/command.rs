@@ -72,6 +72,11 @@ pub enum Command {
         /// What to put, and what must be there.
         row: Result<(Expected, Lease), CheckpointError>,
     },
+    /// Nothing of the stream is read, listed or handed over any more, until the worker is asked to follow it again.
+    DropStream {
+        /// Which stream.
+        stream: Name,
+    },
     /// Tell people of something that they may have to do something about.
     Warn(Warning),
     /// The worker has ended; no command follows.
@@ -114,6 +119,34 @@ pub enum Warning {
         stream: Name,
         /// The first such range.
         range: HashRange,
+    },
+    /// The application has leases of a stream that none of its workers follows.
+    #[error(
+        "the application has leases of stream {stream}, and none of its workers follows that stream: nobody reads it; follow it \
+         again to go on where it stopped, or delete its leases"
+    )]
+    StreamUnread {
+        /// Which stream.
+        stream: Name,
+    },
+    /// One of the worker's streams was deleted.
+    #[error("the stream {stream} is gone, so that this worker gives it up; its other streams go on")]
+    StreamDeleted {
+        /// Which stream.
+        stream: Name,
+    },
+    /// The leases of one of the worker's streams are for an earlier stream of its name.
+    #[error(
+        "the leases of stream {stream} are for one created at {leased}, and the stream of that name was created at {found}, so \
+         that this worker gives it up; its other streams go on; delete those leases to read the new stream"
+    )]
+    StreamRecreated {
+        /// The stream.
+        stream: Name,
+        /// When the stream was created that the leases are for.
+        leased: Timestamp,
+        /// When the stream was created that is there now.
+        found: Timestamp,
     },
     /// A shard's processor failed too often, and its user wants the shard to stop then.
     #[error(
@@ -174,11 +207,6 @@ pub enum Ending {
     },
     /// The store refuses the worker's registration, and always will.
     Refused,
-    /// The application has leases of a stream that the worker does not follow.
-    ForeignStream {
-        /// That stream.
-        stream: Name,
-    },
     /// The stream was deleted.
     StreamDeleted {
         /// Which stream.

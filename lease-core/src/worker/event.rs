@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stream_types::{Name, Position, Shard, Timestamp};
 
-use crate::{Beat, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind};
+use crate::{Beat, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind, StreamFacts};
 
 /// Something that happened. Each is given to [`Worker::on`](super::Worker::on) with the moment at which it did.
 ///
@@ -106,6 +106,19 @@ pub enum Event {
         epoch: Epoch,
         /// Up to where all is done; absent = up to the last checkpoint.
         position: Option<Position>,
+    },
+    /// The worker is to read its share of this stream too, or again.
+    FollowAsked {
+        /// Which stream.
+        stream: Name,
+        /// As a first worker of the application would store them.
+        facts: StreamFacts,
+    },
+    /// The worker is to hand over all it has of this stream, and to leave it to the others. Answered by
+    /// [`Command::DropStream`](super::Command::DropStream).
+    UnfollowAsked {
+        /// Which stream.
+        stream: Name,
     },
     /// The worker is to hand over all it has and leave.
     LeaveAsked,

@@ -14,10 +14,12 @@
 //! - Once it was late, anybody may believe it dead and be about to take its leases. From then on it reads only what it
 //!   has itself taken anew, by a write that such a taker's stale version loses against.
 //! - It gives a lease away, or takes one, only by its plan; and it gives only what is drained.
+//! - It reads only the streams that it follows, which its row tells; one that it gives up, it hands over first.
 //! - It finishes a shard only after each of its children has a lease.
 
 mod command;
 mod event;
+mod following;
 mod holding;
 mod leases;
 mod lending;
@@ -28,7 +30,7 @@ mod streams;
 mod table;
 mod upkeep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stream_types::Name;
@@ -79,7 +81,10 @@ pub struct Worker {
     stopped: BTreeMap<LeaseKey, Epoch>,
     /// The worker is to end, and another of its name goes on with its leases within that time.
     returning: Option<Duration>,
+    /// Those that the worker follows, and those that it has given up and still has leases of.
     streams: BTreeMap<Name, Stream>,
+    /// Streams that nobody follows, and of which there are leases. This was told.
+    unread: BTreeSet<Name>,
     chores: Chores,
     ended: bool,
     now: Moment,
@@ -117,7 +122,11 @@ impl Worker {
     #[must_use]
     pub fn new(name: Name, nonce: u64, settings: WorkerSettings, streams: BTreeMap<Name, StreamFacts>) -> Self {
         let id = WorkerId { name, incarnation: Incarnation::first(nonce) };
-        let row = WorkerRow { zone: settings.zone.clone(), ..WorkerRow::registering(id, settings.capacity) };
+        let row = WorkerRow {
+            zone: settings.zone.clone(),
+            streams: Some(streams.keys().cloned().collect()),
+            ..WorkerRow::registering(id, settings.capacity)
+        };
         Self {
             nonce,
             pulse: Pulse::starting_at(Moment::START, row, &settings),
@@ -134,6 +143,7 @@ impl Worker {
             stopped: BTreeMap::new(),
             returning: None,
             streams: streams.into_iter().map(|(name, facts)| (name, Stream::new(facts))).collect(),
+            unread: BTreeSet::new(),
             chores: Chores::default(),
             ended: false,
             now: Moment::START,
@@ -145,6 +155,12 @@ impl Worker {
     #[must_use]
     pub fn id(&self) -> WorkerId {
         self.pulse.row.id()
+    }
+
+    /// Whether the worker follows the stream: it has not been asked to give it up, nor found it gone.
+    #[must_use]
+    pub fn follows(&self, stream: &Name) -> bool {
+        self.pulse.row.follows(stream)
     }
 
     /// Until when the worker may deliver records, as things stand; absent when it may not.
@@ -200,6 +216,8 @@ impl Worker {
             Event::ShardEnded { key, epoch, children } => self.on_shard_end(&key, epoch, children),
             Event::ShardFailed { key, epoch, position } => self.on_shard_failure(&key, epoch, position),
             Event::ShardStopped { key, epoch, position } => self.on_shard_stopped(&key, epoch, position),
+            Event::FollowAsked { stream, facts } => self.on_follow(stream, facts),
+            Event::UnfollowAsked { stream } => self.on_unfollow(&stream),
             Event::LeaveAsked => self.on_leave(),
             Event::ReturnAsked { within } => self.on_return(within),
         }
@@ -238,10 +256,6 @@ impl Worker {
 
     fn end(&mut self, ending: Ending) {
         self.stop_all(StopReason::WorkerEnded);
-        // Nobody should count on a worker that never was one of them.
-        if let (Ending::ForeignStream { .. }, Some(row)) = (&ending, self.pulse.written()) {
-            self.commands.push(Command::Forget(row.clone()));
-        }
         self.commands.push(Command::End(ending));
         self.ended = true;
     }

@@ -192,8 +192,7 @@ impl Worker {
         if self.awaits_floor() {
             return;
         }
-        // A receiver that does not know yet that this worker leaves would count on it, and hand leases back.
-        if self.pulse.row.leaving && !self.pulse.is_leaving_known() {
+        if !self.may_give_away(&key.stream) {
             return;
         }
         let Some(lease) = self.table.get(key).cloned() else { return };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use stream_types::Name;
+
 use super::WorkerSettings;
 use crate::{Incarnation, Moment, WorkerRow};
 
@@ -182,6 +184,11 @@ impl Pulse {
     /// Whether the registry says that the worker is on its way out.
     pub(super) fn is_leaving_known(&self) -> bool {
         self.written.as_ref().is_some_and(|row| row.leaving)
+    }
+
+    /// Whether the registry says that the worker follows the stream.
+    pub(super) fn is_known_to_follow(&self, stream: &Name) -> bool {
+        self.written.as_ref().is_some_and(|row| row.follows(stream))
     }
 
     /// Whether the registry says that another process of this name is to come.

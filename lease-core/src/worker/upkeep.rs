@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use stream_types::{Name, Shard, Timestamp};
+use stream_types::Name;
 
 use super::pulse::Pulse;
-use super::{Command, Ending, Listing, StopReason, Stream, Warning, Worker};
+use super::{Command, Ending, Listing, StopReason, Worker};
 use crate::plan::designated;
-use crate::{Beat, Epoch, Expected, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
+use crate::{Beat, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
 
 impl Worker {
     /// Of how many audits a worker makes one, where another is designated.
@@ -30,6 +30,7 @@ impl Worker {
                 self.follow_plan();
             }
         }
+        self.drop_unfollowed_streams();
         self.leave_when_done();
         if let Some(row) = self.pulse.beat(self.now).filter(|_| !self.ended) {
             self.commands.push(Command::Heartbeat(row));
@@ -93,7 +94,8 @@ impl Worker {
         if !was_valid || hinted || audit_due || before != self.news() {
             self.listing.wanted = true;
         }
-        self.chores.plan |= was_cautious || self.pulse.row.leaving || std::mem::take(&mut self.chores.postponed);
+        let gives_up = self.pulse.row.leaving || self.has_unfollowed_streams();
+        self.chores.plan |= was_cautious || gives_up || std::mem::take(&mut self.chores.postponed);
     }
 
     /// How long the worker goes without a look at the leases when nothing calls for one. One worker looks often, for the
@@ -144,8 +146,9 @@ impl Worker {
         }
         let wanted = wanted || self.table.has_unconfirmed();
         self.listing = Listing { wanted, hinted, last: Some(sent), received: Some(self.now), ..Listing::default() };
-        if let Some(ending) = self.recreated_stream().or_else(|| self.foreign_stream()) {
-            return self.end(ending);
+        self.refuse_recreated_streams();
+        if self.ended {
+            return;
         }
         self.drop_lost();
         self.chores.plan = true;
@@ -153,40 +156,7 @@ impl Worker {
         self.assign_chores();
     }
 
-    /// A followed stream whose leases are for an earlier stream of its name.
-    fn recreated_stream(&self) -> Option<Ending> {
-        self.table.rows().into_iter().flatten().find_map(|row| {
-            let (stream, found) = (&row.key.stream, self.streams.get(&row.key.stream)?.created()?);
-            let leased = row.stream.created.filter(|leased| *leased != found)?;
-            Some(Ending::StreamRecreated { stream: stream.clone(), leased, found })
-        })
-    }
-
-    /// A stream that this worker does not follow, of which the application has leases. It would be given some of them, and
-    /// could not read them.
-    fn foreign_stream(&self) -> Option<Ending> {
-        let mut unfinished = self.table.rows().into_iter().flatten().filter(|row| !row.is_finished());
-        let foreign = unfinished.find(|row| !self.streams.contains_key(&row.key.stream))?;
-        Some(Ending::ForeignStream { stream: foreign.key.stream.clone() })
-    }
-
-    /// The chores of the whole fleet, which fall to one worker that all agree on.
-    fn assign_chores(&mut self) {
-        let designated = designated(&self.live_workers()).is_some_and(|row| row.name == self.pulse.row.name);
-        for (name, stream) in &mut self.streams {
-            let is_new = self.table.rows().into_iter().flatten().all(|row| row.key.stream != *name);
-            if designated || is_new {
-                stream.list_every(self.settings.reconcile_interval, self.now);
-            } else {
-                stream.leave_listing_to_others();
-            }
-        }
-        if designated {
-            self.forget_the_dead();
-        }
-    }
-
-    fn forget_the_dead(&mut self) {
+    pub(super) fn forget_the_dead(&mut self) {
         let long = |row: &WorkerRow| {
             row.patience(self.settings.lease_duration).saturating_mul(Self::LEASE_DURATIONS_TO_FORGET)
         };
@@ -198,45 +168,6 @@ impl Worker {
         let forgotten: Vec<Command> =
             long_dead.filter(|row| !owns(row)).map(|row| Command::Forget(row.clone())).collect();
         self.commands.extend(forgotten);
-    }
-
-    fn follow_streams(&mut self) {
-        for (name, stream) in &mut self.streams {
-            if self.table.is_listed() && stream.starts_list(name, &self.table, self.now) {
-                self.commands.push(Command::ListShards { stream: name.clone() });
-            }
-        }
-    }
-
-    pub(super) fn on_stream_not_found(&mut self, name: &Name) {
-        let Some(stream) = self.streams.get_mut(name) else { return };
-        if stream.was_not_found(self.now) {
-            self.end(Ending::StreamDeleted { stream: name.clone() });
-        }
-    }
-
-    pub(super) fn on_shards(&mut self, name: &Name, created: Option<Timestamp>, shards: Option<Vec<Shard>>) {
-        let Some(stream) = self.streams.get_mut(name) else { return };
-        if let (Some(leased), Some(found)) = (stream.created(), created)
-            && leased != found
-        {
-            return self.end(Ending::StreamRecreated { stream: name.clone(), leased, found });
-        }
-        let Some(shards) = shards else { return stream.list_failed(self.now) };
-        if let Some(range) = stream.new_hole(&shards) {
-            self.commands.push(Command::Warn(Warning::HoleInHashRange { stream: name.clone(), range }));
-        }
-        stream.listed(shards);
-        stream.list_every(self.settings.reconcile_interval, self.now);
-        for (key, _) in self.holdings.iter().filter(|(key, holding)| key.stream == *name && holding.has_failed()) {
-            stream.look_again_for(&key.shard, self.now);
-        }
-        let vanished: Vec<Lease> = stream.vanished(name, &self.table).into_iter().cloned().collect();
-        for tombstone in vanished {
-            self.commands.push(self.table.delete(&tombstone));
-        }
-        self.finish_forgotten(name);
-        self.chores.repair = true;
     }
 
     pub(super) fn on_delete(&mut self, key: &LeaseKey, answer: Result<Outcome<Lease>, StoreErrorKind>) {
@@ -251,21 +182,6 @@ impl Worker {
             }
             // The next reconciliation finds the tombstone again.
             Err(_) => {}
-        }
-    }
-
-    /// Creates the leases that shards lack, parents before children, and finishes the shards whose children have
-    /// theirs.
-    fn repair(&mut self) {
-        let me = self.id();
-        let missing = |(name, stream): (&Name, &Stream)| stream.missing(name, &self.table, &me);
-        let missing: Vec<Lease> = self.streams.iter().flat_map(missing).collect();
-        for lease in missing {
-            self.commands.push(self.table.write(Expected::Absent, lease, self.now));
-        }
-        self.finish_ended();
-        for (name, stream) in &mut self.streams {
-            stream.settle(name, &self.table);
         }
     }
 

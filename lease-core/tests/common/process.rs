@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lease_core::testing::block_on_ready;
 use lease_core::worker::{CheckpointError, Command, Ending, Event, StopReason, Worker};
 use lease_core::{Epoch, Expected, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StoreErrorKind};
-use stream_types::{Position, RecordPosition, Shard};
+use stream_types::{Name, Position, RecordPosition, Shard};
 
 /// What may go wrong with a worker's calls to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(crate) struct Process {
     pub(crate) ending: Option<Ending>,
     pub(crate) stops: Vec<StopReason>,
     pub(crate) warnings: usize,
+    /// The streams that its worker has given up.
+    pub(crate) dropped: Vec<Name>,
     pub(crate) started_at: BTreeMap<LeaseKey, Position>,
     /// The rows that were lent to its readers, or why not.
     pub(crate) loans: BTreeMap<LeaseKey, Loan>,
@@ -63,6 +65,7 @@ impl Process {
             ending: None,
             stops: Vec::new(),
             warnings: 0,
+            dropped: Vec::new(),
             started_at: BTreeMap::new(),
             loans: BTreeMap::new(),
             next_list: None,
@@ -85,6 +88,10 @@ impl Process {
             | Command::ReportCheckpoint { .. } => self.tell_reader(command, letters),
             Command::LendRow { key, row, .. } => {
                 self.loans.insert(key, row);
+                None
+            }
+            Command::DropStream { stream } => {
+                self.dropped.push(stream);
                 None
             }
             Command::Warn(_) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lease_core::testing::block_on_ready;
 use lease_core::worker::{Command, Ending, Event, StopReason, Worker, WorkerSettings};
 use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts, WorkerId, WorkerRow};
-use stream_types::{Position, Shard, Timestamp};
+use stream_types::{Name, Position, Shard, Timestamp};
 
 pub(crate) use super::process::Weather;
 use super::process::{Calls, Loan, Process};
@@ -30,7 +30,7 @@ pub(crate) struct World {
     /// Events on their way, by the moment of their arrival.
     mail: BTreeMap<(Moment, u64), (String, Event)>,
     letters: u64,
-    shards: Vec<Shard>,
+    shards: BTreeMap<Name, Vec<Shard>>,
     /// The store tells everybody when a lease has come or changed hands.
     pub(crate) has_hints: bool,
     /// Who read a shard to its end.
@@ -45,7 +45,7 @@ impl World {
             processes: BTreeMap::new(),
             mail: BTreeMap::new(),
             letters: 0,
-            shards,
+            shards: BTreeMap::from([(name("stream"), shards)]),
             has_hints: false,
             ended: BTreeSet::new(),
         }
@@ -81,16 +81,22 @@ impl World {
     }
 
     pub(crate) fn start_with(&mut self, worker: &str, settings: WorkerSettings) {
-        self.start_on_stream(worker, settings, facts());
+        self.start_on(worker, settings, &[("stream", facts())]);
+    }
+
+    /// A worker that follows these streams.
+    pub(crate) fn start_following(&mut self, worker: &str, streams: &[&str]) {
+        let streams: Vec<(&str, StreamFacts)> = streams.iter().map(|stream| (*stream, facts())).collect();
+        self.start_on(worker, settings(), &streams);
     }
 
     pub(crate) fn start_with_stream_created(&mut self, worker: &str, created: Timestamp) {
-        self.start_on_stream(worker, settings(), StreamFacts { created: Some(created), ..facts() });
+        self.start_on(worker, settings(), &[("stream", StreamFacts { created: Some(created), ..facts() })]);
     }
 
-    fn start_on_stream(&mut self, worker: &str, settings: WorkerSettings, stream: StreamFacts) {
+    fn start_on(&mut self, worker: &str, settings: WorkerSettings, streams: &[(&str, StreamFacts)]) {
         let nonce = self.letters;
-        let streams = BTreeMap::from([(name("stream"), stream)]);
+        let streams = streams.iter().map(|(stream, facts)| (name(stream), *facts)).collect();
         let process = Process::new(Worker::new(name(worker), nonce, settings, streams));
         self.processes.insert(worker.into(), process);
         self.deliver(worker, Event::TimePassed);
@@ -130,12 +136,35 @@ impl World {
     }
 
     pub(crate) fn add_shard(&mut self, shard: Shard) {
-        self.shards.push(shard);
+        self.shards.entry(name("stream")).or_default().push(shard);
+    }
+
+    /// Another stream, whose shards bear names of their own.
+    pub(crate) fn add_stream(&mut self, stream: &str, shards: Vec<Shard>) {
+        self.shards.insert(name(stream), shards);
+    }
+
+    pub(crate) fn follow(&mut self, worker: &str, stream: &str) {
+        self.deliver(worker, Event::FollowAsked { stream: name(stream), facts: facts() });
+    }
+
+    pub(crate) fn unfollow(&mut self, worker: &str, stream: &str) {
+        self.deliver(worker, Event::UnfollowAsked { stream: name(stream) });
+    }
+
+    /// Whether the worker has nothing more to do with a stream that it was asked to give up.
+    pub(crate) fn has_dropped(&self, worker: &str, stream: &str) -> bool {
+        self.processes[worker].dropped.contains(&name(stream))
+    }
+
+    /// How many shards of the stream the worker reads.
+    pub(crate) fn reading_of(&self, worker: &str, stream: &str) -> usize {
+        self.processes[worker].valid_readers(self.now).filter(|key| key.stream.as_str() == stream).count()
     }
 
     /// The stream forgets a shard.
     pub(crate) fn trim(&mut self, shard: &str) {
-        self.shards.retain(|known| known.id.as_str() != shard);
+        self.shards.values_mut().for_each(|shards| shards.retain(|known| known.id.as_str() != shard));
     }
 
     /// The shard is closed, and its reader has come to its end.
@@ -264,7 +293,8 @@ impl World {
     /// Whether all runnable shards are read, and the readers' counts differ by at most one.
     pub(crate) fn is_level(&self) -> bool {
         let counts: Vec<usize> = self.reading().into_values().collect();
-        let all_read = counts.iter().sum::<usize>() == self.shards.len() - self.ended.len();
+        let shard_count: usize = self.shards.values().map(Vec::len).sum();
+        let all_read = counts.iter().sum::<usize>() == shard_count - self.ended.len();
         all_read && counts.iter().max() <= counts.iter().min().map(|min| min + 1).as_ref()
     }
 
@@ -340,7 +370,11 @@ impl World {
     }
 
     fn carry_out(&mut self, from: &str, command: Command) {
-        let (store, shards, letters) = (self.store.clone(), self.shards.clone(), self.letters);
+        let (store, letters) = (self.store.clone(), self.letters);
+        let shards = match &command {
+            Command::ListShards { stream } => self.shards.get(stream).cloned().unwrap_or_default(),
+            _ => Vec::new(),
+        };
         let is_news = matches!(&command, Command::Put { next, .. } if next.last_change.is_news());
         let answer = self.process(from).carry_out(command, &store, shards, letters);
         answer.into_iter().for_each(|event| self.post(from, event));

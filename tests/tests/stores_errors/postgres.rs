@@ -171,27 +171,27 @@ async fn the_printed_statements_make_the_same_tables() {
     assert_eq!(store.put(Expected::Absent, &lease("a")).await.unwrap(), Outcome::Applied);
 }
 
-/// Tables of version 1 lack what came later.
+/// Tables of versions 1 and 2 lack what came later.
 #[tokio::test]
-async fn prepare_brings_tables_of_the_first_version_up_to_date() {
+async fn prepare_brings_tables_of_earlier_versions_up_to_date() {
     let Some(url) = url() else { return };
-    let schema = fresh_schema();
-    let store = connected(&url).await.in_schema(schema.clone());
-    store.prepare().await.unwrap();
-    let name = schema.name();
-    execute(
-        &url,
-        format!(
-            "ALTER TABLE {name}.workers DROP COLUMN returns_within_ms; \
-             COMMENT ON TABLE {name}.workers IS 'leasehold 1'; COMMENT ON TABLE {name}.leases IS 'leasehold 1'"
-        ),
-    )
-    .await;
-    let me = worker_row("one");
-    assert!(store.heartbeat(&me).await.is_err(), "the column is missing");
-    for _ in 0..2 {
-        connected(&url).await.in_schema(schema.clone()).prepare().await.unwrap();
+    for (version, later) in [(1, ["returns_within_ms", "streams"].as_slice()), (2, &["streams"])] {
+        let schema = fresh_schema();
+        let store = connected(&url).await.in_schema(schema.clone());
+        store.prepare().await.unwrap();
+        let name = schema.name();
+        for column in later {
+            execute(&url, format!("ALTER TABLE {name}.workers DROP COLUMN {column}")).await;
+        }
+        for table in ["workers", "leases"] {
+            execute(&url, format!("COMMENT ON TABLE {name}.{table} IS 'leasehold {version}'")).await;
+        }
+        let me = worker_row("one");
+        assert!(store.heartbeat(&me).await.is_err(), "a column is missing");
+        for _ in 0..2 {
+            connected(&url).await.in_schema(schema.clone()).prepare().await.unwrap();
+        }
+        let store = connected(&url).await.in_schema(schema);
+        assert!(matches!(store.heartbeat(&me).await.unwrap(), Beat::Written { .. }));
     }
-    let store = connected(&url).await.in_schema(schema);
-    assert!(matches!(store.heartbeat(&me).await.unwrap(), Beat::Written { .. }));
 }

@@ -1,0 +1,166 @@
+//! Workers that follow several streams, and take one up or give it up while they run.
+
+mod common;
+
+use std::time::Duration;
+
+use common::rows::{shard, shards};
+use common::world::{HEARTBEAT, LEASE_DURATION, World};
+use lease_core::worker::{Ending, Event};
+use lease_core::{Lease, StreamFacts};
+use stream_types::{Name, Shard, StartPosition, Timestamp};
+
+fn payments(count: usize) -> Vec<Shard> {
+    (0..count).map(|index| shard(&format!("payments-{index:04}"), &[])).collect()
+}
+
+/// A stream of 6 shards, another of 3, and three workers that follow both.
+fn two_streams() -> World {
+    let mut world = World::new(shards(6));
+    world.add_stream("payments", payments(3));
+    for worker in ["a", "b", "c"] {
+        world.start_following(worker, &["stream", "payments"]);
+    }
+    world.run_until("level at the start", World::is_level);
+    world
+}
+
+fn leases_of(world: &World, stream: &str) -> Vec<Lease> {
+    world.leases().into_iter().filter(|lease| lease.key.stream.as_str() == stream).collect()
+}
+
+#[test]
+fn one_set_of_workers_shares_the_shards_of_all_streams() {
+    let world = two_streams();
+    assert!(world.reading().values().all(|count| *count == 3), "{:?}", world.reading());
+}
+
+#[test]
+fn a_stream_that_all_workers_take_up_while_they_run_is_shared() {
+    let mut world = World::level(6, &["a", "b", "c"]);
+    world.add_stream("payments", payments(3));
+    for worker in ["a", "b", "c"] {
+        world.follow(worker, "payments");
+        world.run_for(Duration::from_millis(100));
+    }
+    let took = world.run_until("all are read", World::is_level);
+    assert!(took < HEARTBEAT * 3, "it took {took:?}");
+}
+
+/// As in a deployment whose new version reads one stream more: the old version's workers get nothing of it.
+#[test]
+fn a_stream_that_one_worker_follows_is_read_there_and_the_rest_is_level() {
+    let mut world = World::level(6, &["a", "b"]);
+    world.add_stream("payments", payments(3));
+    world.start_following("new", &["stream", "payments"]);
+    world.run_until("all are read, level", World::is_level);
+    assert_eq!(world.reading_of("new", "payments"), 3);
+    assert_eq!(world.reading_of("new", "stream"), 0);
+    let before = world.leases();
+    world.run_for(LEASE_DURATION * 3);
+    let owners = |leases: &[Lease]| leases.iter().map(|lease| lease.owner.clone()).collect::<Vec<_>>();
+    assert_eq!(owners(&before), owners(&world.leases()), "nothing moves any more");
+}
+
+#[test]
+fn what_a_worker_gives_up_goes_to_the_others_without_a_gap_in_the_epochs() {
+    let mut world = two_streams();
+    world.unfollow("a", "payments");
+    world.run_until("it is rid of the stream", |world| world.has_dropped("a", "payments"));
+    world.run_until("all are read, level", World::is_level);
+    assert_eq!(world.reading_of("a", "payments"), 0);
+    assert_eq!(world.stops("a"), [], "it drained what it had");
+    // One change of owner each, at the most: nobody handed a lease back to a worker that had given the stream up.
+    assert!(leases_of(&world, "payments").iter().all(|lease| lease.epoch.0 <= 2), "{:?}", world.leases());
+}
+
+#[test]
+fn a_stream_that_all_give_up_keeps_its_positions_and_goes_on_when_it_is_taken_up_again() {
+    let mut world = two_streams();
+    let workers = ["a", "b", "c"];
+    workers.iter().for_each(|worker| world.unfollow(worker, "payments"));
+    world.run_until("all are rid of it", |world| workers.iter().all(|worker| world.has_dropped(worker, "payments")));
+    let left = leases_of(&world, "payments");
+    assert!(left.iter().all(|lease| lease.owner.is_none()), "{left:?}");
+    world.run_for(LEASE_DURATION * 30);
+    assert_eq!(leases_of(&world, "payments"), left);
+    let warnings: usize = workers.iter().map(|worker| world.warnings(worker)).sum();
+    assert_eq!(warnings, 1, "people are told once that nobody reads it");
+
+    world.follow("b", "payments");
+    world.run_until("all are read", World::is_level);
+    for lease in left {
+        assert_eq!(world.started_at("b", lease.key.shard.as_str()), lease.position);
+    }
+}
+
+/// It cannot be handed over before its children have leases, which only a worker that knows the stream can create.
+#[test]
+fn a_shard_that_ends_while_its_stream_is_given_up_is_finished_first() {
+    let mut world = World::new(shards(1));
+    world.add_stream("payments", payments(1));
+    world.start_following("a", &["stream", "payments"]);
+    world.run_until("level at the start", World::is_level);
+    world.end_shard("payments-0000", vec![shard("payments-0001", &["payments-0000"])]);
+    world.unfollow("a", "payments");
+    world.run_until("it is rid of the stream", |world| world.has_dropped("a", "payments"));
+    assert!(world.lease("payments-0000").is_finished());
+    assert_eq!(world.lease("payments-0001").owner, None);
+}
+
+#[test]
+fn a_stream_that_is_taken_up_before_it_was_handed_over_stays() {
+    let mut world = World::new(shards(1));
+    world.add_stream("payments", payments(2));
+    world.start_following("a", &["stream", "payments"]);
+    world.run_until("level at the start", World::is_level);
+    world.unfollow("a", "payments");
+    world.follow("a", "payments");
+    world.run_until("all are read", World::is_level);
+    world.run_for(LEASE_DURATION);
+    assert!(!world.has_dropped("a", "payments"));
+    assert!(world.is_level());
+}
+
+#[test]
+fn a_deleted_stream_costs_a_worker_its_other_streams_only_if_it_has_none() {
+    let name = |stream: &str| Name::new(stream).unwrap();
+    let mut world = two_streams();
+    for _ in 0..5 {
+        world.tell("a", Event::StreamNotFound { stream: name("payments") });
+    }
+    assert_eq!((world.ending("a"), world.warnings("a")), (None, 1));
+    world.run_until("the others have its shards", |world| world.has_dropped("a", "payments") && world.is_level());
+    for _ in 0..5 {
+        world.tell("a", Event::StreamNotFound { stream: name("stream") });
+    }
+    assert_eq!(world.ending("a"), Some(&Ending::StreamDeleted { stream: name("stream") }));
+}
+
+#[test]
+fn a_stream_that_was_created_again_is_given_up_and_the_others_go_on() {
+    let mut world = World::new(shards(2));
+    world.add_stream("payments", payments(1));
+    world.start_following("a", &["stream"]);
+    world.run_until("level at the start", |world| world.reading()["a"] == 2);
+    let facts =
+        |created| StreamFacts { created: Some(Timestamp::from_unix_millis(created)), start: StartPosition::Horizon };
+    let payments = Name::new("payments").unwrap();
+    world.tell("a", Event::FollowAsked { stream: payments.clone(), facts: facts(1) });
+    world.run_until("it is read", |world| world.reading_of("a", "payments") == 1);
+    let found = Timestamp::from_unix_millis(2);
+    world.tell("a", Event::ShardsListed { stream: payments, created: Some(found), shards: Some(Vec::new()) });
+    world.run_until("it is given up", |world| world.has_dropped("a", "payments"));
+    assert_eq!((world.ending("a"), world.warnings("a")), (None, 2), "it is told, and that nobody reads it");
+    assert_eq!(world.reading()["a"], 2);
+}
+
+#[test]
+fn a_worker_of_no_stream_waits_for_one() {
+    let mut world = World::level(4, &["a"]);
+    world.start_following("idle", &[]);
+    world.run_for(LEASE_DURATION);
+    assert_eq!(world.reading()["idle"], 0);
+    world.follow("idle", "stream");
+    world.run_until("it has its share", World::is_level);
+}
