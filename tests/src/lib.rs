@@ -6,7 +6,6 @@ pub mod cutting_proxy;
 pub mod differential;
 pub mod endpoints;
 pub mod faulty_store;
-pub mod fleet;
 pub mod reshards;
 
 /// The examples of the READMEs compile.

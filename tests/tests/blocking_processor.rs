@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use consumer::{Consumer, ShardBatch, each_batch};
+use consumer_testing::quick_settings;
 use kinesis_testing::{Clock, Kinesis, Limits, ModelSource, PutEntry};
 use lease_core::{LeaseStore, MemoryStore};
 use stream_types::Name;
-use tests::fleet::quick_settings;
 use tokio_util::sync::CancellationToken;
 
 const STREAM: &str = "orders";

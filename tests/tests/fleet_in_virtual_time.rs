@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use consumer_testing::Fleet;
 use kinesis_testing::{Clock, Kinesis, Limits, ModelSource};
 use lease_core::{Change, MemoryStore};
 use stream_types::{Name, Timestamp};
-use tests::fleet::Fleet;
 use tokio::time::Instant;
 
 const STREAM: &str = "orders";
@@ -17,7 +17,7 @@ fn world(shard_count: usize) -> (Kinesis, Fleet) {
     kinesis.create_stream(STREAM, shard_count).expect("a new stream");
     let source = ModelSource::new(kinesis.clone(), Name::new(STREAM).expect("a valid name"));
     let store = MemoryStore::new(Name::new("application").expect("a valid name"));
-    (kinesis, Fleet::new(Arc::new(store), Arc::new(source)))
+    (kinesis, Fleet::over(Arc::new(store), Arc::new(source)))
 }
 
 #[tokio::test(start_paused = true)]

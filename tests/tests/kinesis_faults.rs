@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consumer::ConsumerError;
+use consumer_testing::Fleet;
 use kinesis_source::{ByteBudget, KinesisSource, PollingSettings, Reading, Source};
 use kinesis_testing::{
     Clock, Endpoint, Fault, Kinesis, Limits, Misbehaviour, ModelSource, Operation, ServiceErrorKind,
@@ -11,7 +12,6 @@ use kinesis_testing::{
 use lease_core::MemoryStore;
 use stream_types::{Name, Position, Timestamp};
 use tests::endpoints::client;
-use tests::fleet::Fleet;
 
 const STREAM: &str = "orders";
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -50,7 +50,7 @@ fn world() -> (Kinesis, Fleet) {
     kinesis.create_stream(STREAM, 4).expect("a new stream");
     let source = ModelSource::new(kinesis.clone(), Name::new(STREAM).expect("a valid name"));
     let store = MemoryStore::new(Name::new("application").expect("a valid name"));
-    (kinesis, Fleet::new(Arc::new(store), Arc::new(source)))
+    (kinesis, Fleet::over(Arc::new(store), Arc::new(source)))
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use consumer::{Consumer, EndReached, RecordProcessor, ShardBatch, ShardContext, ShardEnd};
+use consumer_testing::quick_settings;
 use kinesis_testing::{Clock, Kinesis, Limits, ModelSource, PutEntry};
 use lease_core::testing::worker;
 use lease_core::{Epoch, LeaseKey, LeaseStore};
 use lease_redis::RedisStore;
 use tests::backends::{self, Backend};
-use tests::fleet::quick_settings;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use consumer_testing::Fleet;
 use kinesis_source::{KinesisSource, PollingSettings};
 use kinesis_testing::{Clock, Endpoint, Kinesis, Limits, ModelSource};
 use lease_core::testing::worker;
@@ -15,7 +16,6 @@ use lease_core::{LeaseStore, MemoryStore};
 use stream_types::{HashRange, Timestamp};
 use tests::backends::{Backend, Dynamodb, Postgres, Redis, runtime};
 use tests::endpoints::{client, required};
-use tests::fleet::Fleet;
 use tests::reshards::{ModelStream, Resharded, SdkStream, reshard_at_random};
 
 const STREAM: &str = "orders";
@@ -25,7 +25,7 @@ fn world(clock: Clock, store: Arc<dyn LeaseStore>) -> (Kinesis, Fleet) {
     let kinesis = Kinesis::new(clock, Limits::unlimited_rates());
     kinesis.create_stream(STREAM, SHARD_COUNT).expect("a new stream");
     let source = ModelSource::new(kinesis.clone(), worker(STREAM).name);
-    (kinesis, Fleet::new(store, Arc::new(source)))
+    (kinesis, Fleet::over(store, Arc::new(source)))
 }
 
 /// One worker joins, leaves, or crashes.
@@ -121,7 +121,7 @@ async fn a_random_tree_behind(endpoint: Client, seed: u64) -> BTreeSet<HashRange
     stream.wait_until_active().await;
     let polling = PollingSettings { tip_pause: Duration::from_millis(250), ..PollingSettings::default() };
     let source = KinesisSource::new(endpoint.clone(), name.parse().expect("a valid name"), polling);
-    let mut fleet = Fleet::new(Arc::new(MemoryStore::new(worker("application").name)), Arc::new(source));
+    let mut fleet = Fleet::over(Arc::new(MemoryStore::new(worker("application").name)), Arc::new(source));
     fleet.start("a");
     fleet.start("b");
     let mut random = fastrand::Rng::with_seed(seed);

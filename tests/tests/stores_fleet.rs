@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use consumer_testing::Fleet;
 use kinesis_testing::{Clock, Kinesis, Limits, ModelSource};
 use lease_core::LeaseStore;
 use lease_core::testing::worker;
 use lease_redis::RedisSettings;
 use tests::backends::{Backend, Dynamodb, PooledPostgres, Postgres, Redis, RedisCluster, runtime};
-use tests::fleet::Fleet;
 
 const STREAM: &str = "orders";
 
@@ -16,7 +16,7 @@ fn world(store: Arc<dyn LeaseStore>) -> (Kinesis, Fleet) {
     let kinesis = Kinesis::new(Clock::system(), Limits::of_the_service());
     kinesis.create_stream(STREAM, 16).expect("a new stream");
     let source = ModelSource::new(kinesis.clone(), worker(STREAM).name);
-    (kinesis, Fleet::new(store, Arc::new(source)))
+    (kinesis, Fleet::over(store, Arc::new(source)))
 }
 
 async fn joins_crashes_and_leaves(store: Arc<dyn LeaseStore>) {

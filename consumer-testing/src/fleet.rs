@@ -1,21 +1,21 @@
 //! A fleet of real consumers in one process, with the truth about every record.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use consumer::{
-    Checkpoints, Consumer, ConsumerError, ConsumerSettings, EndReached, RecordProcessor, Report, ShardBatch,
-    ShardContext, ShardEnd,
-};
+use consumer::{Checkpoints, Consumer, ConsumerError, ConsumerSettings, ProcessorFactory, Report};
 use kinesis_source::Source;
-use kinesis_testing::{Kinesis, Ledger, PutEntry};
+use kinesis_testing::{Clock, Kinesis, Ledger, Limits, ModelSource, PutEntry};
 use lease_core::worker::WorkerSettings;
-use lease_core::{Epoch, Lease, LeaseKey, LeaseStore};
-use stream_types::{Name, Position, ShardId};
+use lease_core::{Lease, LeaseKey, LeaseStore, MemoryStore};
+use stream_types::{Name, Position, Shard, ShardId, Timestamp};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::OnlyCounted;
+use crate::witness::{Notebook, Turn, Witnesses};
 
 /// How long any condition may take to come about, in the time of the test.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -23,33 +23,48 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Real consumers over one store and one source.
-#[derive(Debug)]
-pub struct Fleet {
+/// Real consumers over one lease table and one stream, each as if in a process of its own, and the truth about every record.
+///
+/// In a test whose time is paused (`#[tokio::test(start_paused = true)]`) all of it runs in virtual time: minutes pass in
+/// milliseconds, and a crash is outlived as fast.
+///
+/// ```
+/// use consumer::each_batch;
+/// use consumer_testing::Fleet;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// // Three workers, who share a stream of six shards. Your own processors take the place of this one.
+/// let mut fleet = Fleet::of_processors(3, each_batch(async |batch| {
+///     assert!(!batch.records().is_empty());
+///     Ok::<(), std::io::Error>(())
+/// }));
+/// for number in 0..500 {
+///     fleet.put(&format!("customer-{}", number % 7), format!("order {number}"));
+/// }
+/// fleet.crash("worker-2").await;
+/// fleet.start("worker-4");
+/// fleet.wait_until_delivered().await;
+///
+/// let report = fleet.leave("worker-1").await;
+/// assert_eq!(report.panics, 0);
+/// let tally = fleet.ledger.tally();
+/// assert_eq!((tally.lost, tally.out_of_order, tally.duplicates_planned), (0, 0, 0));
+/// # }
+/// ```
+pub struct Fleet<Factory = OnlyCounted> {
     store: Arc<dyn LeaseStore>,
     source: Arc<dyn Source>,
+    /// The stream, where it is in memory and the fleet's own.
+    kinesis: Option<Kinesis>,
+    factory: Arc<Factory>,
     /// The settings of workers that start from now on.
     pub settings: ConsumerSettings,
     /// The truth.
     pub ledger: Ledger,
-    readers: Readers,
-    history: History,
+    notebook: Notebook,
     members: BTreeMap<String, Member>,
 }
-
-/// Which shards were begun and ended, in the order in which it happened.
-type History = Arc<Mutex<Vec<(Turn, ShardId, String)>>>;
-
-/// What happened to a shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Begun,
-    Ended,
-    /// The lease was lost.
-    Lost,
-}
-
-type Readers = Arc<Mutex<BTreeMap<LeaseKey, (String, Epoch)>>>;
 
 #[derive(Debug)]
 struct Member {
@@ -57,7 +72,7 @@ struct Member {
     running: JoinHandle<Result<Report, ConsumerError>>,
 }
 
-/// Times that let a test end soon.
+/// Times that let a test end soon: a lease duration of 3 s, heartbeats every 300 ms, checkpoints every 500 ms.
 #[must_use]
 pub fn quick_settings() -> ConsumerSettings {
     let worker = WorkerSettings {
@@ -70,23 +85,106 @@ pub fn quick_settings() -> ConsumerSettings {
 }
 
 impl Fleet {
-    /// A fleet without workers.
-    pub fn new(store: Arc<dyn LeaseStore>, source: Arc<dyn Source>) -> Self {
+    /// The name of the stream in memory.
+    pub const STREAM: &str = "stream";
+
+    /// So many workers, called `worker-1` and so on, who share a stream in memory with twice as many shards. What they process is
+    /// only counted.
+    ///
+    /// # Panics
+    ///
+    /// There are thousands of them. Or it is called outside a tokio runtime, in which they run.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        Self::of_processors(workers, OnlyCounted)
+    }
+
+    /// A fleet without workers, over any lease table and any stream, which only counts.
+    pub fn over(store: Arc<dyn LeaseStore>, source: Arc<dyn Source>) -> Self {
+        Self::over_with_processors(store, source, OnlyCounted)
+    }
+}
+
+impl<Factory: ProcessorFactory> Fleet<Factory> {
+    /// The same as [`Fleet::new`], with processors of your own.
+    ///
+    /// # Panics
+    ///
+    /// There are thousands of workers. Or it is called outside a tokio runtime.
+    #[must_use]
+    pub fn of_processors(workers: usize, factory: Factory) -> Self {
+        let clock = Clock::of_the_runtime(Timestamp::from_unix_millis(1_700_000_000_000));
+        let kinesis = Kinesis::new(clock, Limits::of_the_service());
+        kinesis.create_stream(Fleet::STREAM, 2 * workers.max(1)).expect("no more shards than a stream may have");
+        let name = |text: &str| Name::new(text).expect("a valid name");
+        let source = ModelSource::new(kinesis.clone(), name(Fleet::STREAM));
+        let store = MemoryStore::new(name("application"));
+        let mut fleet = Self::over_with_processors(Arc::new(store), Arc::new(source), factory);
+        fleet.kinesis = Some(kinesis);
+        (1..=workers).for_each(|number| fleet.start(&format!("worker-{number}")));
+        fleet
+    }
+
+    /// A fleet without workers, over any lease table and any stream, with processors of your own.
+    pub fn over_with_processors(store: Arc<dyn LeaseStore>, source: Arc<dyn Source>, factory: Factory) -> Self {
         Self {
             store,
             source,
+            kinesis: None,
+            factory: Arc::new(factory),
             settings: quick_settings(),
             ledger: Ledger::default(),
-            readers: Readers::default(),
-            history: History::default(),
+            notebook: Notebook::default(),
             members: BTreeMap::new(),
         }
     }
 
-    /// Another fleet over the same store and source, for workers that this one does not know of.
+    /// Another fleet over the same lease table and stream, for workers that this one does not know of.
     #[must_use]
     pub fn twin(&self) -> Self {
-        Self::new(Arc::clone(&self.store), Arc::clone(&self.source))
+        Self {
+            store: Arc::clone(&self.store),
+            source: Arc::clone(&self.source),
+            kinesis: self.kinesis.clone(),
+            factory: Arc::clone(&self.factory),
+            settings: quick_settings(),
+            ledger: Ledger::default(),
+            notebook: Notebook::default(),
+            members: BTreeMap::new(),
+        }
+    }
+
+    /// The Kinesis in memory: to split and merge shards, to let it misbehave, to trim what is old.
+    ///
+    /// # Panics
+    ///
+    /// The fleet was made [over](Fleet::over) a stream of yours.
+    #[must_use]
+    pub fn kinesis(&self) -> &Kinesis {
+        self.kinesis.as_ref().expect("the fleet's stream is one of your own: ask that")
+    }
+
+    /// The shards that take records now.
+    ///
+    /// # Panics
+    ///
+    /// Those of [`Fleet::kinesis`], or the stream was deleted.
+    #[must_use]
+    pub fn open_shards(&self) -> Vec<Shard> {
+        self.kinesis().open_shards(Fleet::STREAM).expect("the stream is there")
+    }
+
+    /// Puts a record into the stream in memory. Each payload must be different, or the [ledger](Fleet::ledger) could not
+    /// tell records apart.
+    ///
+    /// # Panics
+    ///
+    /// Those of [`Fleet::kinesis`], or the record is too large for a stream.
+    pub fn put(&self, partition_key: &str, payload: impl Into<Vec<u8>>) {
+        let payload = payload.into();
+        self.ledger.produced(partition_key, &payload);
+        let entry = PutEntry { partition_key: partition_key.into(), explicit_hash_key: None, data: payload.into() };
+        self.kinesis().put_record(Fleet::STREAM, entry).expect("the stream takes the record");
     }
 
     /// Starts a worker.
@@ -95,17 +193,11 @@ impl Fleet {
     ///
     /// The settings cannot work.
     pub fn start(&mut self, worker: &str) {
-        let (ledger, name) = (self.ledger.clone(), worker.to_owned());
-        let (readers, history) = (Arc::clone(&self.readers), Arc::clone(&self.history));
-        let factory = move |shard: &ShardContext| {
-            Witness {
-                worker: name.clone(),
-                shard: shard.clone(),
-                ledger: ledger.clone(),
-                readers: Arc::clone(&readers),
-                history: Arc::clone(&history),
-            }
-            .begun()
+        let factory = Witnesses {
+            worker: worker.into(),
+            factory: Arc::clone(&self.factory),
+            ledger: self.ledger.clone(),
+            notebook: self.notebook.clone(),
         };
         let consumer = Consumer::builder(Arc::clone(&self.store), Arc::clone(&self.source))
             .worker_name(Name::new(worker).expect("a valid name"))
@@ -183,7 +275,7 @@ impl Fleet {
     /// The stream cannot be listed.
     pub async fn begun_too_early(&self) -> Vec<String> {
         let shards = self.source.list_shards().await.expect("the stream is there");
-        let history = self.history.lock().expect("no test panics with the lock").clone();
+        let history = self.notebook.history();
         let first = |turn: Turn, shard: &ShardId| history.iter().position(|(what, id, _)| (*what, id) == (turn, shard));
         let too_early = shards.iter().filter(|shard| {
             let begun = first(Turn::Begun, &shard.id);
@@ -205,18 +297,14 @@ impl Fleet {
     /// A task has panicked.
     #[must_use]
     pub fn lost_leases(&self) -> usize {
-        let history = self.history.lock().expect("no test panics with the lock");
+        let history = self.notebook.history();
         history.iter().filter(|(turn, ..)| *turn == Turn::Lost).count()
     }
 
     /// How many shards a worker reads.
     #[must_use]
     pub fn read_by(&self, worker: &str) -> usize {
-        self.lock().values().filter(|(reader, _)| reader == worker).count()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<LeaseKey, (String, Epoch)>> {
-        self.readers.lock().expect("no test panics with the lock")
+        self.notebook.readers().values().filter(|(reader, _)| reader == worker).count()
     }
 
     /// Whether every runnable shard is read under its lease's epoch, and the workers' counts differ by at most one.
@@ -229,7 +317,7 @@ impl Fleet {
             .filter(|lease| !lease.is_finished())
             .filter(|lease| lease.parents.iter().all(|parent| is_done(lease.key.sibling(parent.clone()))))
             .collect();
-        let readers = self.lock();
+        let readers = self.notebook.readers();
         let all_read = runnable.iter().all(|lease| {
             readers.get(&lease.key).is_some_and(|(reader, epoch)| *epoch == lease.epoch && owner(lease) == Some(reader))
         });
@@ -269,7 +357,7 @@ impl Fleet {
             }
         };
         let in_time = tokio::time::timeout(DEADLINE, met).await.is_ok();
-        assert!(in_time, "it never came about that {what}: {:?}, {:?}", self.ledger.tally(), self.lock());
+        assert!(in_time, "it never came about that {what}: {:?}, {:?}", self.ledger.tally(), self.notebook.readers());
     }
 
     /// Puts so many records under changing keys, straight into the model.
@@ -292,60 +380,10 @@ fn owner(lease: &Lease) -> Option<&str> {
     lease.owner.as_ref().map(|owner| owner.name.as_str())
 }
 
-/// Tells the ledger of each record.
-struct Witness {
-    worker: String,
-    shard: ShardContext,
-    ledger: Ledger,
-    readers: Readers,
-    history: History,
-}
-
-impl Witness {
-    fn begun(self) -> Self {
-        let mine = (self.worker.clone(), self.shard.fencing_token());
-        self.readers.lock().expect("no test panics with the lock").insert(self.shard.key().clone(), mine);
-        self.note(Turn::Begun);
-        self
-    }
-
-    fn note(&self, turn: Turn) {
-        self.history.lock().expect("no test panics with the lock").push((
-            turn,
-            self.shard.shard().clone(),
-            self.worker.clone(),
-        ));
-    }
-}
-
-impl RecordProcessor for Witness {
-    type Error = Infallible;
-
-    async fn process(&mut self, batch: ShardBatch) -> Result<(), Infallible> {
-        for record in batch.records() {
-            self.ledger.delivered(&self.worker, self.shard.shard(), record);
-        }
-        Ok(())
-    }
-
-    async fn lease_lost(&mut self, _shard: &ShardContext) {
-        self.note(Turn::Lost);
-    }
-
-    async fn shard_ended(&mut self, end: ShardEnd) -> Result<EndReached, Infallible> {
-        self.note(Turn::Ended);
-        Ok(end.reached())
-    }
-}
-
-impl Drop for Witness {
-    fn drop(&mut self) {
-        let mine = (self.worker.clone(), self.shard.fencing_token());
-        // Dropped in a panic of another task, the lock may be poisoned; then the test has failed already.
-        if let Ok(mut readers) = self.readers.lock()
-            && readers.get(self.shard.key()) == Some(&mine)
-        {
-            readers.remove(self.shard.key());
-        }
+impl<Factory> fmt::Debug for Fleet<Factory> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Fleet");
+        debug.field("workers", &self.members.keys()).field("store", &self.store).field("source", &self.source);
+        debug.finish_non_exhaustive()
     }
 }
