@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use kinesis_source::{Source, SourceError};
+use kinesis_source::{Source, SourceError, SourceErrorKind, StreamDescription};
 use lease_core::StreamFacts;
 use stream_types::Name;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+use tracing::warn;
 
 use crate::StartingPosition;
 
@@ -108,10 +110,31 @@ impl Streams {
 
 /// What the leases of a new stream are to remember.
 pub(crate) async fn facts(source: &dyn Source, from: StartingPosition) -> Result<StreamFacts, SourceError> {
-    let created = source.describe().await?.created;
+    let created = described(source).await?.created;
     #[expect(clippy::disallowed_methods, reason = "where the stream's latest record is, only a wall clock can tell")]
     let start = from.resolve(SystemTime::now());
     Ok(StreamFacts { created, start })
+}
+
+/// Outlasts throttling, which a fleet that starts together brings upon itself; and asks a few times where there was no answer.
+async fn described(source: &dyn Source) -> Result<StreamDescription, SourceError> {
+    const TRIES: u32 = 4;
+    const FIRST_PAUSE: Duration = Duration::from_millis(200);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+    let (mut pause, mut unanswered) = (FIRST_PAUSE, 0);
+    loop {
+        let error = match source.describe().await {
+            Ok(description) => return Ok(description),
+            Err(error) => error,
+        };
+        unanswered += u32::from(error.kind() != SourceErrorKind::Throttled);
+        if !error.is_retryable() || unanswered == TRIES {
+            return Err(error);
+        }
+        warn!(stream = %source.name(), %error, "the stream cannot be described now");
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }
 
 /// A consumer's streams were not changed.

@@ -22,6 +22,7 @@ use crate::{
 pub struct ModelSource {
     kinesis: Kinesis,
     name: Name,
+    pause: Duration,
 }
 
 /// The pause between two reads of a shard.
@@ -31,7 +32,22 @@ impl ModelSource {
     /// The stream of that name.
     #[must_use]
     pub const fn new(kinesis: Kinesis, name: Name) -> Self {
-        Self { kinesis, name }
+        Self { kinesis, name, pause: PAUSE }
+    }
+
+    /// The same, with another pause between two reads of a shard.
+    #[must_use]
+    pub fn polling_every(self, pause: Duration) -> Self {
+        Self { pause, ..self }
+    }
+
+    /// All shards that the stream still has, whatever misbehaves.
+    ///
+    /// # Errors
+    ///
+    /// There is no such stream.
+    pub fn all_shards(&self) -> Result<Vec<Shard>, ServiceError> {
+        self.list()
     }
 
     /// Makes a call, unless it is to go wrong.
@@ -163,7 +179,7 @@ impl ModelReader {
         let bytes = page.records.iter().map(crate::StoredRecord::size_bytes).sum::<usize>() as u64;
         reservation.is(bytes);
         self.expectation = Expectation::after(bytes);
-        self.not_before = Instant::now() + PAUSE;
+        self.not_before = Instant::now() + self.source.pause;
         self.place = page.next_iterator.map_or(Place::End(page.children), Place::At);
         let records = page.records.into_iter().map(|record| Record {
             sequence_number: record.sequence_number,

@@ -33,6 +33,8 @@ use crate::{Incarnation, Moment, WorkerRow};
 #[derive(Debug, Default)]
 pub struct Liveness {
     seen: BTreeMap<Name, Sighting>,
+    /// Rows were read before: one that comes now comes from somebody alive.
+    is_watching: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +45,8 @@ struct Sighting {
     first_received: Moment,
     /// When the newest read that still showed it was sent.
     last_sent: Moment,
+    /// The row came, or changed, while somebody watched.
+    has_beaten: bool,
 }
 
 impl Sighting {
@@ -63,6 +67,7 @@ impl Liveness {
                 heartbeat: row.heartbeat,
                 first_received: received,
                 last_sent: sent,
+                has_beaten: self.is_watching,
             };
             let unchanged = before
                 .remove(&row.name)
@@ -70,12 +75,26 @@ impl Liveness {
             let sighting = unchanged.map_or(fresh, |known| Sighting { last_sent: sent, ..known });
             self.seen.insert(row.name.clone(), sighting);
         }
+        self.is_watching = true;
+    }
+
+    /// Nobody watched for a while: a change of a row since then may be old. All count as they did, but none as seen beating.
+    pub fn look_anew(&mut self) {
+        self.is_watching = false;
+        self.seen.values_mut().for_each(|sighting| sighting.has_beaten = false);
     }
 
     /// Whether the worker is to be counted as alive.
     #[must_use]
     pub fn is_alive(&self, worker: &Name, lease_duration: Duration) -> bool {
         self.seen.get(worker).is_some_and(|sighting| sighting.silence() < lease_duration)
+    }
+
+    /// Whether the worker was seen to beat. A row that was there when this observer first looked may be that of a worker that has
+    /// long been dead: it counts as alive, but nobody knows.
+    #[must_use]
+    pub fn has_beaten(&self, worker: &Name) -> bool {
+        self.seen.get(worker).is_some_and(|sighting| sighting.has_beaten)
     }
 
     /// For how long the worker's row has certainly not changed; absent for a worker without a row.

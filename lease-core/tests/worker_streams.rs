@@ -122,6 +122,25 @@ fn a_stream_that_is_taken_up_before_it_was_handed_over_stays() {
     assert!(world.is_level());
 }
 
+/// Found by the simulation: nothing was known of the table yet, and the lease was given while the stream was given up.
+#[test]
+fn a_lease_that_is_given_to_a_worker_while_it_gives_the_stream_up_is_not_read_there() {
+    for pause in 0..60 {
+        let mut world = World::new(shards(4));
+        world.start_following("a", &["stream"]);
+        world.run_until("level at the start", World::is_level);
+        world.start_following("b", &["stream"]);
+        world.run_for(Duration::from_millis(pause * 20));
+        world.unfollow("b", "stream");
+        for _ in 0..40 {
+            world.run_for(Duration::from_millis(50));
+            let dropped = world.has_dropped("b", "stream");
+            assert!(!dropped || world.reading()["b"] == 0, "{pause}: it reads a stream that it has dropped");
+        }
+        world.run_until("a has all again", |world| world.reading()["a"] == 4);
+    }
+}
+
 #[test]
 fn a_deleted_stream_costs_a_worker_its_other_streams_only_if_it_has_none() {
     let name = |stream: &str| Name::new(stream).unwrap();

@@ -1,9 +1,10 @@
-//! The project's chores: `cargo xtask test`, `cargo xtask bench`, `cargo xtask rules`.
+//! The project's chores: `cargo xtask test`, `cargo xtask bench`, `cargo xtask sim`, `cargo xtask rules`.
 
 mod bench;
 mod command;
 mod rules;
 mod servers;
+mod sim;
 mod source_rules;
 mod test;
 
@@ -15,6 +16,7 @@ usage: cargo xtask CHORE
 chores:
   test         everything that must hold: format, rules, clippy, docs, and all tests with the servers they need
   bench WHAT   measure: plan, endpoint, rest (a fleet at rest for a minute), stores (real lease tables), or all
+  sim          simulate fleets in worlds decided by seeds: [--seeds COUNT], or [--seed SEED] to replay one
   rules        only the project's own rules: dependencies and sources";
 
 fn main() -> ExitCode {
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let result = match arguments[..] {
         ["test"] => test::run(),
         ["bench", what] => bench::run(what),
+        ["sim", ref arguments @ ..] => sim::run(arguments),
         ["rules"] => rules::run(),
         _ => Err(USAGE.into()),
     };

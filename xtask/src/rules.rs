@@ -27,6 +27,7 @@ const MUST_NOT_USE: &[(&str, &[&str])] = &[
     ("lease-dynamodb", &["kinesis-source", "kinesis-testing", "consumer"]),
     ("lease-redis", &["kinesis-source", "kinesis-testing", "consumer"]),
     ("lease-postgres", &["kinesis-source", "kinesis-testing", "consumer"]),
+    ("simulation", &["lease-dynamodb", "lease-redis", "lease-postgres"]),
     ("consumer-testing", &["lease-dynamodb", "lease-redis", "lease-postgres"]),
     ("consumer", &["consumer-testing", "kinesis-testing", "lease-dynamodb", "lease-redis", "lease-postgres"]),
 ];

@@ -3,6 +3,7 @@
 use crate::command::{self, cargo};
 use crate::rules;
 use crate::servers::Servers;
+use crate::sim;
 
 pub(crate) fn run() -> Result<(), String> {
     command::run(&mut cargo(&["fmt", "--all", "--", "--check"]))?;
@@ -10,6 +11,8 @@ pub(crate) fn run() -> Result<(), String> {
     command::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     let mut docs = cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
     command::run(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
+
+    sim::check()?;
 
     // Stopped when dropped, so also after a failure.
     let servers = Servers::start()?;

@@ -49,6 +49,9 @@ impl Worker {
 
     /// Forgets the streams that were given up, once nothing of them is left to hand over.
     pub(super) fn drop_unfollowed_streams(&mut self) {
+        if !self.table.is_listed() {
+            return;
+        }
         let me = self.id();
         let is_left = |stream: &Name| {
             let mut rows = self.table.rows().into_iter().flatten().filter(|row| row.key.stream == *stream);

@@ -52,6 +52,8 @@ impl Worker {
             }
             Change::Taken => {
                 self.pulse.row.generation += 1;
+                // A plan made meanwhile may want it elsewhere, and only its owner can give it there.
+                self.chores.plan |= self.target(&key) != Some(&self.pulse.row.name);
                 if self.pulse.valid_since(sent) {
                     self.start(next);
                 } else {

@@ -38,9 +38,16 @@ impl Worker {
             match step {
                 // What is given to a newcomer it may read at once; what is free it leaves alone until it has seen who
                 // else is there.
+                Step::Take(key) if self.owner_may_be_back(&key) => {
+                    self.chores.postponed = true;
+                    self.pulse.hurry();
+                }
                 Step::Take(key) if self.pulse.has_looked_round() || self.is_of_predecessor(&key) => self.take(&key),
                 Step::Take(_) => {}
-                Step::Give(_, receiver) if self.postpones_gifts_to(&receiver.name) => self.chores.postponed = true,
+                Step::Give(key, receiver) if self.postpones_gifts_to(&receiver.name) => {
+                    self.chores.postponed = true;
+                    self.keep(&key);
+                }
                 Step::Give(key, receiver) => self.hand_over(&key, Some(&receiver)),
                 Step::Release(key) => self.hand_over(&key, None),
             }
@@ -75,16 +82,29 @@ impl Worker {
         rows.any(|row| row.owner.as_ref().is_some_and(|owner| !is_known(&owner.name)))
     }
 
+    /// Whether the lease's owner, believed dead, may have taken it anew.
+    ///
+    /// After an outage of the store all workers find each other silent. One that is back takes its leases anew; whoever reads the
+    /// row after that, and goes by what the registry showed before it, would take the lease of a worker that is alive.
+    fn owner_may_be_back(&self, key: &LeaseKey) -> bool {
+        let Some(owner) = self.table.get(key).and_then(|row| row.owner.as_ref()) else { return false };
+        let known_since = self.listing.received.max(self.table.touched(key));
+        owner.name != self.pulse.row.name && self.workers_read < known_since
+    }
+
     /// Whether to wait with gifts, because it is doubtful who lives.
     ///
     /// The workers find out that one is dead at different moments. To those who still count on it, it seems to have too
     /// few leases as soon as the others have taken its own, and they would make it gifts. A gift can wait until the doubt
-    /// is over. A worker that leaves cannot: it only makes no gift to the doubtful one itself. The plan has no gifts for a worker
+    /// is over. A worker that has just come doubts all those that it has not seen beating yet: one of them may have died before it
+    /// came. A worker that leaves cannot: it only makes no gift to the doubtful one itself. The plan has no gifts for a worker
     /// that is away and said that it comes back; its silence is no reason for doubt.
     fn postpones_gifts_to(&self, receiver: &Name) -> bool {
         let others = self.live_workers();
+        let is_silent = |name: &Name| self.liveness.silence(name) >= Some(self.settings.doubt_after());
         let is_doubtful = |row: &&&WorkerRow| {
-            row.returns_within.is_none() && self.liveness.silence(&row.name) >= Some(self.settings.doubt_after())
+            let is_other = row.name != self.pulse.row.name;
+            is_other && row.returns_within.is_none() && (is_silent(&row.name) || !self.liveness.has_beaten(&row.name))
         };
         let mut doubtful = others.iter().filter(is_doubtful);
         if self.pulse.row.leaving {
@@ -111,7 +131,7 @@ impl Worker {
         is_stale
     }
 
-    fn target(&self, key: &LeaseKey) -> Option<&Name> {
+    pub(super) fn target(&self, key: &LeaseKey) -> Option<&Name> {
         self.plan.as_ref().and_then(|plan: &Plan| plan.target(key))
     }
 
@@ -119,15 +139,21 @@ impl Worker {
     fn keep_or_leave(&mut self, lease: &Lease) {
         let key = &lease.key;
         if self.target(key) == Some(&self.pulse.row.name) {
-            match self.holdings.get(key).map(|holding| &holding.activity) {
-                None => self.adopt(lease),
-                Some(Activity::Drained(_)) => self.resume(lease),
-                Some(Activity::Stopped(_)) => self.hand_over(key, None),
-                Some(_) => {}
-            }
+            self.keep(key);
         } else if self.pulse.row.leaving && self.target(key).is_none() {
             // Alone in the fleet, a leaving worker leaves its leases to nobody.
             self.hand_over(key, None);
+        }
+    }
+
+    /// Reads a lease that this worker owns, unless its processor has given up, or the worker the stream.
+    fn keep(&mut self, key: &LeaseKey) {
+        let Some(lease) = self.table.get(key).filter(|row| self.follows(&row.key.stream)).cloned() else { return };
+        match self.holdings.get(key).map(|holding| &holding.activity) {
+            None if lease.is_owned_by(&self.id()) => self.adopt(&lease),
+            Some(Activity::Drained(_)) => self.resume(&lease),
+            Some(Activity::Stopped(_)) => self.hand_over(key, None),
+            _ => {}
         }
     }
 

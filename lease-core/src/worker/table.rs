@@ -71,6 +71,11 @@ impl Table {
         written.or_else(|| self.get(key).map(|row| &row.position))
     }
 
+    /// When the worker learned how its last write of the row ended.
+    pub(super) fn touched(&self, key: &LeaseKey) -> Option<Moment> {
+        self.touched.get(key).copied()
+    }
+
     pub(super) fn is_writing(&self, key: &LeaseKey) -> bool {
         self.writes.contains_key(key) || self.deletes.contains(key)
     }

@@ -78,6 +78,10 @@ impl Worker {
         self.floor_wanted = self.floor_wanted.filter(|since| sent < *since);
 
         let before = self.news();
+        // This worker was frozen, or the store away.
+        if self.workers_read.is_some_and(|last| sent.since(last) >= self.settings.doubt_after()) {
+            self.liveness.look_anew();
+        }
         self.liveness.observe(&workers, sent, self.now);
         self.workers = workers;
         self.workers_read = Some(sent);

@@ -1,0 +1,251 @@
+//! What happens in a world, and when: drawn from a seed, and cut down after a violation.
+
+use std::fmt;
+use std::time::Duration;
+
+use fastrand::Rng;
+use kinesis_testing::{Fault, Misbehaviour, Operation, ServiceErrorKind};
+
+/// How long things happen; after that the world is kind, and the fleet has to settle.
+pub(crate) const STORM: Duration = Duration::from_secs(90);
+
+/// The names that processes bear; the last one is that of the process that comes when the world is kind.
+pub(crate) const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+/// Something that happens at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Happening {
+    pub(crate) at: Duration,
+    pub(crate) what: What,
+}
+
+/// What may happen. A process is meant by its name, and nothing happens if none of that name runs: so a schedule stays a
+/// schedule whatever is cut out of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum What {
+    /// A process starts, whether one of its name runs or not.
+    Start { name: usize, traits: Traits },
+    /// It is gone without a word.
+    Crash { name: usize },
+    /// It leaves for good.
+    Leave { name: usize },
+    /// It ends and says that another of its name comes; that one does, after the pause.
+    Return { name: usize, pause: Duration, traits: Traits },
+    /// Nothing in it runs for that long; its clock goes on.
+    Freeze { name: usize, length: Duration },
+    /// Something is wrong between it and the lease table.
+    Weather { name: usize, weather: Weather, length: Duration },
+    /// Nobody reaches the lease table.
+    Outage { length: Duration },
+    /// A shard splits.
+    Split { pick: usize },
+    /// Two shards become one.
+    Merge { pick: usize },
+    /// All shards are split and merged to that number, as an on-demand stream does by itself.
+    Rescale { shards: usize },
+    /// Many records come at once.
+    Burst { count: u64 },
+    /// Processors take that long for a batch.
+    Slow { pause: Duration, length: Duration },
+    /// So many calls of processors fail.
+    Fail { calls: u32 },
+    /// So many calls of processors panic.
+    Panic { calls: u32 },
+    /// Calls to the stream go wrong.
+    Stream { fault: Fault },
+    /// The process gives the stream up, and takes it up again later.
+    Unfollow { name: usize, length: Duration },
+}
+
+/// What is particular about a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Traits {
+    /// How much faster its clock runs, in thousandths.
+    pub(crate) clock_per_mille: i8,
+    /// The version of the plan that it announces, above the oldest.
+    pub(crate) plan_version: u32,
+    /// How often it checkpoints, in seconds.
+    pub(crate) checkpoint_every_secs: u64,
+}
+
+/// What may be wrong between a process and the lease table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weather {
+    /// Calls take their time, no more.
+    Fair,
+    /// The table cannot be reached.
+    Cut,
+    /// Every second call is carried out, and its reply lost.
+    RepliesLost,
+    /// No reply ever comes; every second call is carried out.
+    Silent,
+    /// Writes are carried out long after their caller has given them up.
+    Late,
+    /// Calls are carried out at once, and their replies come late: what a list shows is old by then.
+    Slow,
+}
+
+impl Weather {
+    const FOUL: [Self; 5] = [Self::Cut, Self::RepliesLost, Self::Silent, Self::Late, Self::Slow];
+}
+
+impl What {
+    /// The kind of happening, for the coverage.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Crash { .. } => "crash",
+            Self::Leave { .. } => "leave",
+            Self::Return { .. } => "return",
+            Self::Freeze { .. } => "freeze",
+            Self::Weather { weather, .. } => match weather {
+                Weather::Fair => "fair weather",
+                Weather::Cut => "cut off from the table",
+                Weather::RepliesLost => "replies lost",
+                Weather::Silent => "no replies",
+                Weather::Late => "late writes",
+                Weather::Slow => "stale answers",
+            },
+            Self::Outage { .. } => "outage of the table",
+            Self::Split { .. } => "split",
+            Self::Merge { .. } => "merge",
+            Self::Rescale { .. } => "rescale",
+            Self::Burst { .. } => "burst",
+            Self::Slow { .. } => "slow processors",
+            Self::Fail { .. } => "failing processors",
+            Self::Panic { .. } => "panicking processors",
+            Self::Stream { .. } => "fault of the stream",
+            Self::Unfollow { .. } => "unfollow",
+        }
+    }
+
+    /// Whether a fleet that meets nothing else must repeat no record.
+    fn is_polite(&self) -> bool {
+        matches!(
+            self,
+            Self::Start { .. }
+                | Self::Leave { .. }
+                | Self::Return { .. }
+                | Self::Split { .. }
+                | Self::Merge { .. }
+                | Self::Rescale { .. }
+                | Self::Burst { .. }
+                | Self::Slow { .. }
+                | Self::Stream { .. }
+                | Self::Unfollow { .. }
+        )
+    }
+}
+
+/// All that happens in one world.
+#[derive(Debug, Clone)]
+pub(crate) struct Schedule {
+    pub(crate) happenings: Vec<Happening>,
+    /// No worker ends but politely, and no call to the table fails: then no record may be repeated.
+    pub(crate) is_polite: bool,
+    pub(crate) shards: usize,
+    pub(crate) has_hints: bool,
+}
+
+impl Schedule {
+    /// The world of that seed.
+    pub(crate) fn of_seed(seed: u64) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let is_polite = random.u8(..4) == 0;
+        let mut happenings: Vec<Happening> = (0..random.usize(1..=3))
+            .map(|name| Happening {
+                at: Duration::from_millis(random.u64(..1_500)),
+                what: What::Start { name, traits: traits(&mut random) },
+            })
+            .collect();
+        let count = random.usize(1..=14);
+        while happenings.len() < count + 1 {
+            let what = any(&mut random);
+            if what.is_polite() || !is_polite {
+                happenings.push(Happening { at: Duration::from_millis(random.u64(..STORM_MILLIS)), what });
+            }
+        }
+        happenings.sort_by_key(|happening| happening.at);
+        if is_polite {
+            happenings = without_twins(happenings);
+        }
+        Self { happenings, is_polite, shards: random.usize(1..=6), has_hints: random.bool() }
+    }
+
+    /// The same world, in which only these of its happenings take place.
+    pub(crate) fn only(&self, kept: &[usize]) -> Self {
+        let happenings = self.happenings.iter().enumerate();
+        let happenings = happenings.filter(|(index, _)| kept.contains(index)).map(|(_, happening)| happening.clone());
+        Self { happenings: happenings.collect(), ..self.clone() }
+    }
+}
+
+const STORM_MILLIS: u64 = STORM.as_secs() * 1_000;
+
+/// A second process of one name ends the first, which is no polite departure.
+fn without_twins(happenings: Vec<Happening>) -> Vec<Happening> {
+    let mut seen = Vec::new();
+    let is_first = |happening: &Happening| match &happening.what {
+        What::Start { name, .. } => {
+            let is_new = !seen.contains(name);
+            seen.push(*name);
+            is_new
+        }
+        _ => true,
+    };
+    happenings.into_iter().filter(is_first).collect()
+}
+
+fn traits(random: &mut Rng) -> Traits {
+    Traits {
+        clock_per_mille: random.i8(-10..=10),
+        plan_version: if random.u8(..4) == 0 { random.u32(..3) } else { 0 },
+        checkpoint_every_secs: random.u64(..6),
+    }
+}
+
+fn any(random: &mut Rng) -> What {
+    let name = random.usize(..NAMES.len() - 1);
+    let seconds = |random: &mut Rng, most: u64| Duration::from_millis(random.u64(200..most * 1_000));
+    match random.u8(..30) {
+        0..=3 => What::Start { name, traits: traits(random) },
+        4..=6 => What::Crash { name },
+        7..=8 => What::Leave { name },
+        9..=10 => What::Return { name, pause: seconds(random, 15), traits: traits(random) },
+        11..=13 => What::Freeze { name, length: seconds(random, 25) },
+        14..=17 => {
+            let weather = Weather::FOUL[random.usize(..Weather::FOUL.len())];
+            What::Weather { name, weather, length: seconds(random, 25) }
+        }
+        18 => What::Outage { length: seconds(random, 20) },
+        19..=20 => What::Split { pick: random.usize(..100) },
+        21..=22 => What::Merge { pick: random.usize(..100) },
+        23 => What::Rescale { shards: random.usize(1..=8) },
+        24 => What::Burst { count: random.u64(1..200) },
+        25 => What::Slow { pause: seconds(random, 8), length: seconds(random, 30) },
+        26 => What::Fail { calls: random.u32(1..6) },
+        27 => What::Panic { calls: random.u32(1..4) },
+        28 => What::Stream { fault: stream_fault(random) },
+        _ => What::Unfollow { name, length: seconds(random, 20) },
+    }
+}
+
+fn stream_fault(random: &mut Rng) -> Fault {
+    let operations =
+        [Operation::GetRecords, Operation::GetShardIterator, Operation::ListShards, Operation::DescribeStreamSummary];
+    let operation = operations[random.usize(..operations.len())];
+    let misbehaviour = match random.u8(..5) {
+        0 => Misbehaviour::Refuse(ServiceErrorKind::ProvisionedThroughputExceeded),
+        1 => Misbehaviour::LoseReply,
+        2 => Misbehaviour::Delay(Duration::from_millis(random.u64(..5_000))),
+        3 if operation == Operation::GetRecords => Misbehaviour::Refuse(ServiceErrorKind::ExpiredIterator),
+        _ => Misbehaviour::Refuse(ServiceErrorKind::InternalFailure),
+    };
+    Fault::of(operation, misbehaviour).times(random.u64(1..20))
+}
+
+impl fmt::Display for Happening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>7.3} s  {:?}", self.at.as_secs_f64(), self.what)
+    }
+}

@@ -1,0 +1,242 @@
+//! The lease table as one process reaches it: through the weather.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fastrand::Rng;
+use lease_core::testing::block_on_ready;
+use lease_core::{
+    Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, StoreErrorKind,
+    StoreOperation, Version, WorkerRow,
+};
+use tokio::time::{Instant, sleep};
+
+use crate::nature::{Nature, Observation, ProcessId};
+use crate::schedule::{Traits, Weather};
+
+/// How long an answer takes at the least: as long as the step in which processes take turns, so that all calls of a step may
+/// as well have taken place at its end, one after the other.
+pub(crate) const STEP: Duration = Duration::from_millis(50);
+
+/// One memory table, and what happens to the calls of one process.
+#[derive(Debug)]
+pub(crate) struct WeatherStore {
+    table: MemoryStore,
+    nature: Nature,
+    process: ProcessId,
+    traits: Traits,
+    has_hints: bool,
+    random: Mutex<Rng>,
+    late: LateWrites,
+    /// When the last heartbeat that was confirmed to the process was sent, on its own clock.
+    confirmed: Arc<Mutex<Option<Instant>>>,
+}
+
+/// Writes that are still under way although nobody waits for them: the world carries them out.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LateWrites(Arc<Mutex<Vec<LateWrite>>>);
+
+/// Such a write, and when it arrives.
+#[derive(Debug)]
+pub(crate) struct LateWrite {
+    pub(crate) at: Duration,
+    call: LateCall,
+}
+
+#[derive(Debug)]
+enum LateCall {
+    Put(Expected, Lease),
+    Delete(LeaseKey, Version),
+    Heartbeat(WorkerRow),
+}
+
+/// What becomes of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Answered(Duration),
+    NeverSent(Duration),
+    ReplyLost(Duration),
+    Late(Duration),
+    LostInSilence,
+    CarriedOutInSilence,
+}
+
+impl LateWrites {
+    /// The writes that have arrived by then, in the order of their sending.
+    pub(crate) fn arrived(&self, now: Duration) -> Vec<LateWrite> {
+        let mut writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writes.extract_if(.., |write| write.at <= now).collect()
+    }
+
+    fn send(&self, write: LateWrite) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(write);
+    }
+}
+
+/// A write that arrives late is carried out like any other.
+pub(crate) fn carry_out_late(table: &MemoryStore, nature: &Nature, write: LateWrite) {
+    match write.call {
+        LateCall::Put(expected, next) => drop(put(table, nature, expected, &next)),
+        LateCall::Delete(key, expected) => drop(delete(table, nature, &key, expected)),
+        LateCall::Heartbeat(row) => drop(block_on_ready(table.heartbeat(&row))),
+    }
+}
+
+fn put(table: &MemoryStore, nature: &Nature, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
+    let before = block_on_ready(table.get(&next.key))?;
+    let outcome = block_on_ready(table.put(expected, next))?;
+    let mut facts = nature.facts();
+    let (key, change, position) = (&next.key, next.last_change.as_str(), &next.position);
+    let applied = outcome == Outcome::Applied;
+    facts.note(format_args!("{key} {change} v{} e{} {position} applied={applied}", next.version, next.epoch));
+    if applied {
+        facts.see(&Observation::Written { before: before.as_ref(), after: Some(next) });
+    }
+    Ok(outcome)
+}
+
+fn delete(
+    table: &MemoryStore,
+    nature: &Nature,
+    key: &LeaseKey,
+    expected: Version,
+) -> Result<Outcome<Lease>, StoreError> {
+    let before = block_on_ready(table.get(key))?;
+    let outcome = block_on_ready(table.delete(key, expected))?;
+    if outcome == Outcome::Applied {
+        let mut facts = nature.facts();
+        facts.note(format_args!("{key} removed"));
+        facts.see(&Observation::Written { before: before.as_ref(), after: None });
+    }
+    Ok(outcome)
+}
+
+impl WeatherStore {
+    pub(crate) fn new(
+        table: MemoryStore,
+        nature: Nature,
+        process: ProcessId,
+        traits: Traits,
+        has_hints: bool,
+        seed: u64,
+        late: LateWrites,
+    ) -> Self {
+        let random = Mutex::new(Rng::with_seed(seed));
+        Self { table, nature, process, traits, has_hints, random, late, confirmed: Arc::default() }
+    }
+
+    /// How long ago the last confirmed heartbeat was sent.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        let confirmed = *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        confirmed.map(|sent| sent.elapsed())
+    }
+
+    fn fate(&self) -> Fate {
+        let weather = self.nature.facts().weather_of(self.process);
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut millis = |from: u64, to: u64| Duration::from_millis(random.u64(from..to));
+        let usual = STEP + millis(0, 100);
+        let long = STEP + millis(100, 9_000);
+        match (weather, random.bool()) {
+            (Weather::Cut, _) => Fate::NeverSent(usual),
+            (Weather::RepliesLost, true) => Fate::ReplyLost(usual),
+            (Weather::Silent, true) => Fate::CarriedOutInSilence,
+            (Weather::Silent, false) => Fate::LostInSilence,
+            (Weather::Late, true) => Fate::Late(long),
+            (Weather::Slow, _) => Fate::Answered(long.min(Duration::from_millis(2_400))),
+            (Weather::Fair | Weather::RepliesLost | Weather::Late, _) => Fate::Answered(usual),
+        }
+    }
+
+    /// Carries a call out, or not, and lets its reply through, or not.
+    async fn call<Answer>(
+        &self,
+        operation: StoreOperation,
+        late: Option<LateCall>,
+        act: impl FnOnce() -> Result<Answer, StoreError>,
+    ) -> Result<Answer, StoreError> {
+        let fate = self.fate();
+        self.nature.facts().note(format_args!("process {} {operation:?} {fate:?}", self.process));
+        let ambiguous = || StoreError::new(StoreErrorKind::Ambiguous, operation, "the reply was lost");
+        let unavailable = || StoreError::new(StoreErrorKind::Unavailable, operation, "out of reach");
+        match (fate, late) {
+            (Fate::Answered(latency), _) => {
+                let answer = act();
+                sleep(latency).await;
+                answer
+            }
+            (Fate::NeverSent(latency), _) => {
+                sleep(latency).await;
+                Err(unavailable())
+            }
+            (Fate::ReplyLost(latency), _) => {
+                let _unheard = act();
+                sleep(latency).await;
+                Err(ambiguous())
+            }
+            (Fate::Late(delay), Some(call)) => {
+                let at = self.nature.facts().now + delay;
+                self.late.send(LateWrite { at, call });
+                std::future::pending().await
+            }
+            (Fate::CarriedOutInSilence, _) => {
+                let _unheard = act();
+                std::future::pending().await
+            }
+            (Fate::LostInSilence | Fate::Late(_), _) => std::future::pending().await,
+        }
+    }
+
+    /// The row as a process of another version of the plan would write it.
+    fn as_announced(&self, row: &WorkerRow) -> WorkerRow {
+        let plan_version = lease_core::plan::PlanVersion(row.plan_version.0 + self.traits.plan_version);
+        WorkerRow { plan_version, ..row.clone() }
+    }
+}
+
+#[async_trait]
+impl LeaseStore for WeatherStore {
+    async fn list(&self) -> Result<Vec<Lease>, StoreError> {
+        self.call(StoreOperation::List, None, || block_on_ready(self.table.list())).await
+    }
+
+    async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, StoreError> {
+        self.call(StoreOperation::Get, None, || block_on_ready(self.table.get(key))).await
+    }
+
+    async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        let late = LateCall::Put(expected, next.clone());
+        self.call(StoreOperation::Put, Some(late), || put(&self.table, &self.nature, expected, next)).await
+    }
+
+    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
+        let late = LateCall::Delete(key.clone(), expected);
+        self.call(StoreOperation::Delete, Some(late), || delete(&self.table, &self.nature, key, expected)).await
+    }
+
+    async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {
+        let (sent, row) = (Instant::now(), self.as_announced(me));
+        let late = LateCall::Heartbeat(row.clone());
+        let beat =
+            self.call(StoreOperation::Heartbeat, Some(late), || block_on_ready(self.table.heartbeat(&row))).await?;
+        if let Beat::Written { .. } = beat {
+            *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(sent);
+        }
+        Ok(beat)
+    }
+
+    async fn forget(&self, worker: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError> {
+        // Its own row is as it announced it; those of others are as they were read.
+        let announced = self.as_announced(worker);
+        let forget = || match block_on_ready(self.table.forget(&announced))? {
+            Outcome::Applied => Ok(Outcome::Applied),
+            Outcome::Conflict { .. } => block_on_ready(self.table.forget(worker)),
+        };
+        self.call(StoreOperation::Forget, None, forget).await
+    }
+
+    fn hints(&self) -> Option<Box<dyn Hints>> {
+        if self.has_hints { self.table.hints() } else { None }
+    }
+}
