@@ -341,6 +341,38 @@ fn p10_both_children_of_a_split_stay_when_balance_allows() {
     assert_eq!(plan.target(&leases[2].key), Some(&name("two")));
 }
 
+/// Found by the simulation: the child of two parents, taken by the reader of the second, made the next plan send another lease to that
+/// worker, which had sent it elsewhere. Each waited for the other to take it.
+#[test]
+fn p08_a_child_of_two_parents_that_was_taken_moves_nobody_elses_seat() {
+    let [a, b, e, f] = ["a", "b", "e", "f"].map(worker);
+    let id = |number: u32| format!("shardId-{number:012}");
+    let owned = |number, owner| free_lease(&id(number), &[]).taken_by(owner);
+    let child = |number, parents: [u32; 2]| free_lease(&id(number), &parents.map(id).each_ref().map(String::as_str));
+    let before = [
+        owned(5, &b).finished(&b),
+        owned(6, &b),
+        owned(9, &e).finished(&e),
+        child(10, [5, 9]),
+        owned(11, &e).finished(&e),
+        owned(12, &a).finished(&a),
+        child(13, [11, 12]),
+        owned(14, &b),
+        owned(18, &f),
+        owned(19, &a),
+        owned(20, &a),
+    ];
+    let workers = [&a, &b, &e, &f].map(|id| WorkerRow::registering(id.clone(), None));
+    let plan = plan_of(&workers, &before);
+    for taken in [3, 6] {
+        let mut after = before.clone();
+        let target = plan.target(&before[taken].key).expect("there is room");
+        let taker = [&a, &b, &e, &f].into_iter().find(|id| id.name == *target).expect("it is one of them");
+        after[taken] = before[taken].taken_by(taker);
+        assert_eq!(plan_of(&workers, &after), plan, "{} was taken", before[taken].key);
+    }
+}
+
 /// The size that the promise names. How long it takes is measured by `cargo xtask bench plan`: a bound on time would
 /// fail on a busy machine.
 #[test]

@@ -10,6 +10,7 @@ mod port;
 mod postgres;
 mod program;
 mod redis;
+mod small_disk;
 
 pub use pgbouncer::PgBouncer;
 pub use port::{free_port, wait_until_it_listens};

@@ -9,6 +9,7 @@ use crate::certificate::Certificate;
 use crate::folder::Folder;
 use crate::port::{LOOK, START_DEADLINE, free_port, wait_until_it_listens};
 use crate::program::{as_user, found_or_installed, is_root, run};
+use crate::small_disk::SmallDisk;
 
 /// Not secret: the server is private, on loopback, and gone after the tests.
 pub(crate) const PASSWORD: &str = "leasehold-tests";
@@ -23,6 +24,8 @@ pub(crate) const USER: &str = "postgres";
 #[derive(Debug)]
 pub struct Postgres {
     programs: PathBuf,
+    /// Declared before the folder, which it is unmounted from.
+    disk: Option<SmallDisk>,
     folder: Folder,
     port: u16,
     arguments: Vec<String>,
@@ -36,8 +39,22 @@ impl Postgres {
     ///
     /// Its programs are not on this machine and cannot be installed, or it does not start.
     pub fn start() -> Result<Self, String> {
-        let programs = found_or_installed("postgresql", programs)?;
+        Self::start_in(Folder::new("postgres")?, None)
+    }
+
+    /// Starts a server whose data is on a disk of so many megabytes, which [can be filled](Self::fill_disk).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Postgres::start`]; or the disk cannot be mounted, which only root may do.
+    pub fn start_on_small_disk(megabytes: u32) -> Result<Self, String> {
         let folder = Folder::new("postgres")?;
+        let disk = SmallDisk::over(folder.path(), megabytes)?;
+        Self::start_in(folder, Some(disk))
+    }
+
+    fn start_in(folder: Folder, disk: Option<SmallDisk>) -> Result<Self, String> {
+        let programs = found_or_installed("postgresql", programs)?;
         let password = folder.path().join("password");
         fs::write(&password, PASSWORD).map_err(|error| error.to_string())?;
         if is_root()? {
@@ -45,9 +62,16 @@ impl Postgres {
         }
         let mut init = as_user(USER, &programs.join("initdb"))?;
         init.arg("--pgdata").arg(folder.path().join("data"));
-        init.args(["--username=leasehold", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"]);
+        // Small segments of the log, for a small disk.
+        init.arg("--wal-segsize=1").args([
+            "--username=leasehold",
+            "--auth=scram-sha-256",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+        ]);
         run(init.arg("--pwfile").arg(&password))?;
-        let mut postgres = Self { programs, folder, port: free_port()?, arguments: Vec::new(), server: None };
+        let mut postgres = Self { programs, disk, folder, port: free_port()?, arguments: Vec::new(), server: None };
         postgres.restart()?;
         Ok(postgres)
     }
@@ -103,6 +127,32 @@ impl Postgres {
             std::thread::sleep(LOOK);
         }
         Err(format!("Postgres is not ready after {START_DEADLINE:?}: {last}"))
+    }
+
+    /// Whether it was started [on a small disk](Self::start_on_small_disk).
+    #[must_use]
+    pub const fn has_small_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// Fills the disk, so that the server can write nothing.
+    ///
+    /// # Errors
+    ///
+    /// The server is not on a small disk.
+    pub fn fill_disk(&self) -> Result<(), String> {
+        self.disk.as_ref().ok_or("the server is not on a small disk")?.fill()
+    }
+
+    /// Gives the room on the disk back, and starts the server again if that has ended it.
+    ///
+    /// # Errors
+    ///
+    /// The disk was not filled, or the server does not start.
+    pub fn clear_disk(&mut self) -> Result<(), String> {
+        self.disk.as_ref().ok_or("the server is not on a small disk")?.clear()?;
+        let has_ended = self.server.as_mut().is_none_or(|server| !matches!(server.try_wait(), Ok(None)));
+        if has_ended { self.restart() } else { self.wait_until_it_is_ready() }
     }
 
     /// Stops the server: its connections break, and it takes no more.

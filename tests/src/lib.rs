@@ -7,6 +7,8 @@ pub mod differential;
 pub mod endpoints;
 pub mod faulty_store;
 pub mod reshards;
+pub mod rough_proxy;
+pub mod soak;
 
 /// The examples of the READMEs compile.
 #[cfg(doctest)]

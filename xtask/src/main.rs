@@ -1,10 +1,12 @@
-//! The project's chores: `cargo xtask test`, `cargo xtask bench`, `cargo xtask sim`, `cargo xtask rules`.
+//! The project's chores: `cargo xtask test`, `cargo xtask bench`, `cargo xtask sim`,
+//! `cargo xtask soak`, `cargo xtask rules`.
 
 mod bench;
 mod command;
 mod rules;
 mod servers;
 mod sim;
+mod soak;
 mod source_rules;
 mod test;
 
@@ -17,6 +19,7 @@ chores:
   test         everything that must hold: format, rules, clippy, docs, and all tests with the servers they need
   bench WHAT   measure: plan, endpoint, rest (a fleet at rest for a minute), stores (real lease tables), or all
   sim          simulate fleets in worlds decided by seeds: [--seeds COUNT], or [--seed SEED] to replay one
+  soak         disturb real processes on real servers: --minutes MINUTES [--table postgres|redis|dynamodb] [--seed SEED]
   rules        only the project's own rules: dependencies and sources";
 
 fn main() -> ExitCode {
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["bench", what] => bench::run(what),
         ["sim", ref arguments @ ..] => sim::run(arguments),
+        ["soak", ref arguments @ ..] => soak::run(arguments),
         ["rules"] => rules::run(),
         _ => Err(USAGE.into()),
     };

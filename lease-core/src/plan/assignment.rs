@@ -39,11 +39,16 @@ pub(super) fn assign(workers: &[&WorkerRow], leases: &[&Lease]) -> Vec<Assignmen
         let mut seats = quotas(&claims(workers, &group, &candidates, &loads, parents_of), group.members.len());
         // Owners keep what they have, as far as their quota goes.
         settle(&mut candidates, &mut seats, &group, |candidate| candidate.owner.into_iter().collect());
-        // Free children go where their parents were read.
-        settle(&mut candidates, &mut seats, &group, |candidate| match candidate.owner {
+        // Free children go where their parents were read. First to where the first parent was, by which the quotas count them: a
+        // child that got in before by its second parent would take the seat of one that was counted.
+        let parents_of_free = |candidate: &Candidate<'_>| match candidate.owner {
             None => parents_of(candidate),
             Some(_) => Vec::new(),
+        };
+        settle(&mut candidates, &mut seats, &group, |candidate| {
+            parents_of_free(candidate).into_iter().take(1).collect()
         });
+        settle(&mut candidates, &mut seats, &group, parents_of_free);
         fill(&mut candidates, &mut seats, &group, workers);
         group.members.iter().filter_map(|&member| candidates[member].target).for_each(|target| loads[target] += 1);
     }
