@@ -30,11 +30,13 @@ use crate::{Incarnation, Moment, WorkerRow};
 /// assert!(!liveness.is_alive(&row.name, lease_duration));
 /// # Ok::<(), stream_types::InvalidName>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Liveness {
     seen: BTreeMap<Name, Sighting>,
     /// Rows were read before: one that comes now comes from somebody alive.
     is_watching: bool,
+    /// Those whose rows went lately. A write of theirs that was long under way may bring the row back.
+    gone: BTreeMap<Name, Incarnation>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +59,9 @@ impl Sighting {
 }
 
 impl Liveness {
+    /// How many of those whose rows went are remembered.
+    const REMEMBERED: usize = 100;
+
     /// Takes note of all workers' rows, as read by a request sent and answered at these moments. Workers without a row
     /// are forgotten.
     pub fn observe(&mut self, rows: &[WorkerRow], sent: Moment, received: Moment) {
@@ -67,13 +72,17 @@ impl Liveness {
                 heartbeat: row.heartbeat,
                 first_received: received,
                 last_sent: sent,
-                has_beaten: self.is_watching,
+                has_beaten: self.is_watching && self.gone.get(&row.name) != Some(&row.incarnation),
             };
             let unchanged = before
                 .remove(&row.name)
                 .filter(|known| (known.incarnation, known.heartbeat) == (row.incarnation, row.heartbeat));
             let sighting = unchanged.map_or(fresh, |known| Sighting { last_sent: sent, ..known });
             self.seen.insert(row.name.clone(), sighting);
+        }
+        self.gone.extend(before.into_iter().map(|(name, sighting)| (name, sighting.incarnation)));
+        while self.gone.len() > Self::REMEMBERED {
+            self.gone.pop_first();
         }
         self.is_watching = true;
     }
@@ -112,5 +121,48 @@ impl Liveness {
             (sighting.silence() < patience).then(|| sighting.first_received.after(patience))
         });
         verdicts.min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::worker_row;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn only_what_comes_or_changes_before_ones_eyes_has_beaten() {
+        let (old, new) = (worker_row("old"), worker_row("new"));
+        let mut liveness = Liveness::default();
+        liveness.observe(std::slice::from_ref(&old), at(0), at(0));
+        assert!(!liveness.has_beaten(&old.name), "it may have been dead before");
+        liveness.observe(&[old.clone(), new.clone()], at(1), at(1));
+        assert_eq!((liveness.has_beaten(&old.name), liveness.has_beaten(&new.name)), (false, true));
+        let beating = WorkerRow { heartbeat: old.heartbeat + 1, ..old.clone() };
+        liveness.observe(&[beating.clone(), new.clone()], at(2), at(2));
+        assert!(liveness.has_beaten(&old.name));
+        liveness.look_anew();
+        let again = WorkerRow { heartbeat: beating.heartbeat + 1, ..beating };
+        liveness.observe(&[again.clone(), new.clone()], at(20), at(20));
+        assert!(!liveness.has_beaten(&old.name), "it may have beaten long ago");
+        assert!(liveness.is_alive(&old.name, Duration::from_secs(10)), "but counts as alive");
+    }
+
+    /// Found by the simulation: a heartbeat that was long under way came after its worker had left, and had been forgotten.
+    #[test]
+    fn a_row_that_comes_back_after_it_was_forgotten_has_not_beaten() {
+        let (row, other) = (worker_row("one"), worker_row("other"));
+        let mut liveness = Liveness::default();
+        liveness.observe(&[other.clone(), row.clone()], at(0), at(0));
+        liveness.observe(std::slice::from_ref(&other), at(1), at(1));
+        liveness.observe(&[other.clone(), row.clone()], at(2), at(2));
+        assert!(!liveness.has_beaten(&row.name));
+        let successor = WorkerRow { incarnation: row.incarnation.successor(1), ..row.clone() };
+        liveness.observe(std::slice::from_ref(&other), at(3), at(3));
+        liveness.observe(&[other, successor], at(4), at(4));
+        assert!(liveness.has_beaten(&row.name), "another process of the name has come");
     }
 }

@@ -15,6 +15,7 @@ mod run;
 mod schedule;
 mod shrink;
 mod sink;
+pub mod small_worlds;
 mod trace;
 mod weather_store;
 mod world;

@@ -56,7 +56,9 @@ impl Worker {
         let is_left = |stream: &Name| {
             let mut rows = self.table.rows().into_iter().flatten().filter(|row| row.key.stream == *stream);
             let owns = rows.any(|row| !row.is_finished() && row.is_owned_by(&me) || self.table.is_writing(&row.key));
-            !self.pulse.row.follows(stream) && !owns && !self.holdings.keys().any(|key| key.stream == *stream)
+            // Until all can know, somebody may still give it a lease.
+            let is_known = !self.pulse.row.follows(stream) && !self.pulse.is_known_to_follow(stream);
+            is_known && !owns && !self.holdings.keys().any(|key| key.stream == *stream)
         };
         let left: Vec<Name> = self.streams.keys().filter(|stream| is_left(stream)).cloned().collect();
         for stream in left {

@@ -16,8 +16,16 @@ impl Worker {
         self.chores.plan |= std::mem::take(&mut self.chores.blocked);
         match answer {
             Ok(Outcome::Applied) => self.accepted(write),
-            // The reply to an earlier try was lost: the row is this very write.
-            Ok(Outcome::Conflict { current: Some(current) }) if current == write.next => self.accepted(write),
+            // The reply to an earlier try was lost: the row is this very write. But a take from before a lapse may have been the same
+            // to the letter, and others may count on its version: then it is taken anew.
+            Ok(Outcome::Conflict { current: Some(current) }) if current == write.next => {
+                if current.last_change == Change::Taken && self.pulse.has_lapsed() {
+                    self.table.learn(key, Some(current), self.now);
+                    self.chores.plan = true;
+                } else {
+                    self.accepted(write);
+                }
+            }
             Ok(Outcome::Conflict { current }) => {
                 if self.table.learn(key, current, self.now) {
                     self.floor_wanted = Some(self.now);

@@ -60,7 +60,7 @@ use crate::{Epoch, Incarnation, LeaseKey, Liveness, Moment, StreamFacts, WorkerI
 /// assert!(matches!(commands[..], [Command::Heartbeat(_)]));
 /// # Ok::<(), stream_types::InvalidName>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Worker {
     settings: WorkerSettings,
     nonce: u64,
@@ -92,7 +92,7 @@ pub struct Worker {
 }
 
 /// When the leases are listed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Listing {
     wanted: bool,
     /// The next heartbeat is to be followed by a list.
@@ -107,7 +107,7 @@ struct Listing {
 }
 
 /// What has to be looked at again before the next event, since something that it depends on has changed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Chores {
     plan: bool,
     repair: bool,

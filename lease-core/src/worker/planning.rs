@@ -71,10 +71,10 @@ impl Worker {
 
     /// Whether the list shows owners that the workers' rows, read before it, do not.
     ///
-    /// They may have registered in between. Only rows read after the list can show that they are gone: a worker registers
+    /// They may have registered in between. Only rows asked for after the list had come can show that they are gone: a worker registers
     /// before it owns anything.
     fn has_unknown_owners(&self) -> bool {
-        if self.workers_read >= self.listing.received {
+        if self.workers_read > self.listing.received {
             return false;
         }
         let is_known = |name: &Name| self.workers.iter().any(|row| row.name == *name);
@@ -89,7 +89,7 @@ impl Worker {
     fn owner_may_be_back(&self, key: &LeaseKey) -> bool {
         let Some(owner) = self.table.get(key).and_then(|row| row.owner.as_ref()) else { return false };
         let known_since = self.listing.received.max(self.table.touched(key));
-        owner.name != self.pulse.row.name && self.workers_read < known_since
+        owner.name != self.pulse.row.name && self.workers_read <= known_since
     }
 
     /// Whether to wait with gifts, because it is doubtful who lives.
@@ -219,6 +219,7 @@ impl Worker {
             return;
         }
         if !self.may_give_away(&key.stream) {
+            self.chores.postponed = true;
             return;
         }
         let Some(lease) = self.table.get(key).cloned() else { return };

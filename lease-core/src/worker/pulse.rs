@@ -8,7 +8,7 @@ use super::WorkerSettings;
 use crate::{Incarnation, Moment, WorkerRow};
 
 /// The rhythm of heartbeats, and the validity that confirmed ones give.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Pulse {
     /// The row as it will be written next.
     pub(super) row: WorkerRow,
@@ -39,7 +39,7 @@ pub(super) struct Pulse {
 }
 
 /// A heartbeat on its way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Beating {
     sent: Moment,
     row: WorkerRow,

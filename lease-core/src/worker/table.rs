@@ -9,7 +9,7 @@ use super::Command;
 use crate::{Change, Epoch, Expected, Lease, LeaseKey, Moment, Version};
 
 /// The rows of the last list, brought up to date by the worker's own writes, and the writes under way.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Table {
     /// Absent until the first list.
     rows: Option<BTreeMap<LeaseKey, Lease>>,

@@ -1,0 +1,452 @@
+//! One state of a small world, and the steps out of it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use lease_core::worker::{Command, Event, Worker, WorkerSettings};
+use lease_core::{
+    Beat, Epoch, Expected, Lease, LeaseKey, Moment, Outcome, StoreErrorKind, StreamFacts, Version, WorkerRow,
+};
+use stream_types::{Name, Shard, ShardId, StartPosition};
+
+/// How large the world is, and how much may go wrong in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How many workers start.
+    pub workers: usize,
+    /// How many shards there are at first.
+    pub shards: usize,
+    /// For how long every order is tried.
+    pub length: Duration,
+    /// How many faults may happen.
+    pub faults: u8,
+    /// Whether the first shard may end, and have a child.
+    pub reshards: bool,
+}
+
+/// A step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// The oldest call of that worker is carried out and answered.
+    Answer(usize),
+    /// It is carried out, and its reply lost.
+    LoseReply(usize),
+    /// It never arrives.
+    LoseRequest(usize),
+    /// Nothing is under way: time passes until somebody has something to do.
+    Wait,
+    /// The worker's process is gone.
+    Crash(usize),
+    /// A process of that name starts.
+    Start(usize),
+    /// Nothing happens in the worker any more.
+    Freeze(usize),
+    /// It goes on.
+    Thaw(usize),
+    /// The first shard ends.
+    EndShard,
+}
+
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const LEASE_DURATION: Duration = Duration::from_secs(3);
+
+/// How long a fleet may take to settle after its last fault.
+const SETTLE_WITHIN: Duration = Duration::from_secs(60);
+
+/// A running process.
+#[derive(Debug, Clone)]
+struct Process {
+    worker: Worker,
+    started: Duration,
+    is_frozen: bool,
+    calls: VecDeque<Command>,
+    readers: BTreeMap<LeaseKey, Epoch>,
+}
+
+#[derive(Clone)]
+pub(crate) struct State {
+    bounds: Bounds,
+    now: Duration,
+    leases: BTreeMap<LeaseKey, Lease>,
+    registry: BTreeMap<Name, WorkerRow>,
+    processes: Vec<Option<Process>>,
+    starts: u64,
+    faults_left: u8,
+    has_ended: bool,
+    path: Vec<Move>,
+}
+
+/// Without the way that led here: two ways to one state are one.
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { now, leases, registry, processes, faults_left, has_ended, .. } = self;
+        write!(f, "{now:?} {leases:?} {registry:?} {processes:?} {faults_left} {has_ended}")
+    }
+}
+
+type Checked = Result<(), String>;
+
+fn stream() -> Name {
+    Name::new("stream").expect("letters are a name")
+}
+
+fn shard(index: usize, parents: &[usize]) -> Shard {
+    let id = |index: usize| ShardId::new(format!("shard-{index}")).expect("letters are an id");
+    Shard { id: id(index), parents: parents.iter().map(|parent| id(*parent)).collect(), hash_range: None }
+}
+
+impl State {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let mut state = Self {
+            bounds,
+            now: Duration::ZERO,
+            leases: BTreeMap::new(),
+            registry: BTreeMap::new(),
+            processes: vec![None; bounds.workers],
+            starts: 0,
+            faults_left: bounds.faults,
+            has_ended: false,
+            path: Vec::new(),
+        };
+        (0..bounds.workers).for_each(|index| state.start(index));
+        state
+    }
+
+    pub(crate) fn path(&self) -> &[Move] {
+        &self.path
+    }
+
+    /// A step, with the call that it is about.
+    pub(crate) fn told(&self, step: Move) -> String {
+        let call = match step {
+            Move::Answer(index) | Move::LoseReply(index) | Move::LoseRequest(index) => {
+                self.processes[index].as_ref().and_then(|process| process.calls.front())
+            }
+            _ => None,
+        };
+        let call = match call {
+            Some(Command::Put { next, .. }) => {
+                let owner = next.owner.as_ref().map(|owner| owner.name.as_str());
+                format!("{} {} v{} e{} of {owner:?}", next.last_change.as_str(), next.key, next.version, next.epoch)
+            }
+            Some(Command::Heartbeat(row)) => format!("heartbeat {}", row.heartbeat),
+            Some(other) => format!("{other:?}"),
+            None => String::new(),
+        };
+        format!("{:>6.3} s  {step:?} {call}", self.now.as_secs_f64())
+    }
+
+    /// All steps out of this state; none at the end of its time.
+    pub(crate) fn moves(&self) -> Vec<Move> {
+        let mut moves = Vec::new();
+        if self.now >= self.bounds.length {
+            return moves;
+        }
+        let running = |process: &Option<Process>| process.as_ref().is_some_and(|process| !process.is_frozen);
+        let with_calls: Vec<usize> = self.indices(|process| running(process) && has_calls(process));
+        moves.extend(with_calls.iter().map(|index| Move::Answer(*index)));
+        if with_calls.is_empty() && self.processes.iter().any(running) {
+            moves.push(Move::Wait);
+        }
+        moves.extend(
+            self.indices(|process| process.as_ref().is_some_and(|process| process.is_frozen))
+                .into_iter()
+                .map(Move::Thaw),
+        );
+        moves.extend(self.indices(Option::is_none).into_iter().map(Move::Start));
+        if self.faults_left > 0 {
+            moves.extend(with_calls.iter().flat_map(|index| [Move::LoseReply(*index), Move::LoseRequest(*index)]));
+            moves.extend(self.indices(running).into_iter().flat_map(|index| [Move::Crash(index), Move::Freeze(index)]));
+        }
+        let first = LeaseKey::new(stream(), shard(0, &[]).id);
+        let reads_first = |process: &Option<Process>| {
+            running(process) && process.as_ref().is_some_and(|process| process.readers.contains_key(&first))
+        };
+        if self.bounds.reshards && !self.has_ended && self.processes.iter().any(reads_first) {
+            moves.push(Move::EndShard);
+        }
+        moves
+    }
+
+    fn indices(&self, is_one: impl Fn(&Option<Process>) -> bool) -> Vec<usize> {
+        (0..self.processes.len()).filter(|index| is_one(&self.processes[*index])).collect()
+    }
+
+    /// Takes a step, and looks whether every promise still holds.
+    pub(crate) fn take(&mut self, step: Move) -> Checked {
+        self.path.push(step);
+        match step {
+            Move::Answer(index) => self.call(index, true, true)?,
+            Move::LoseReply(index) => self.call(index, true, false)?,
+            Move::LoseRequest(index) => self.call(index, false, false)?,
+            Move::Wait => self.wait(),
+            Move::Crash(index) => self.processes[index] = None,
+            Move::Start(index) => self.start(index),
+            Move::Freeze(index) => self.set_frozen(index, true),
+            Move::Thaw(index) => self.set_frozen(index, false),
+            Move::EndShard => self.end_shard(),
+        }
+        let is_fault = matches!(step, Move::LoseReply(_) | Move::LoseRequest(_) | Move::Crash(_) | Move::Freeze(_));
+        self.faults_left -= u8::from(is_fault);
+        self.check()
+    }
+
+    fn start(&mut self, index: usize) {
+        self.starts += 1;
+        let settings = WorkerSettings {
+            heartbeat_interval: HEARTBEAT,
+            lease_duration: LEASE_DURATION,
+            ..WorkerSettings::default()
+        };
+        let facts = StreamFacts { created: None, start: StartPosition::Horizon };
+        let name = Name::new(format!("worker-{index}")).expect("letters are a name");
+        let worker = Worker::new(name, self.starts, settings, BTreeMap::from([(stream(), facts)]));
+        let (calls, readers) = (VecDeque::new(), BTreeMap::new());
+        self.processes[index] = Some(Process { worker, started: self.now, is_frozen: false, calls, readers });
+        self.tell(index, Event::TimePassed);
+    }
+
+    fn set_frozen(&mut self, index: usize, is_frozen: bool) {
+        if let Some(process) = &mut self.processes[index] {
+            process.is_frozen = is_frozen;
+        }
+        if !is_frozen {
+            self.tell(index, Event::TimePassed);
+        }
+    }
+
+    fn end_shard(&mut self) {
+        self.has_ended = true;
+        let key = LeaseKey::new(stream(), shard(0, &[]).id);
+        let reads =
+            |process: &Option<Process>| process.as_ref().is_some_and(|process| process.readers.contains_key(&key));
+        let Some(index) = self.processes.iter().position(reads) else { return };
+        let Some(epoch) = self.processes[index].as_mut().and_then(|process| process.readers.remove(&key)) else {
+            return;
+        };
+        self.tell(index, Event::ShardEnded { key, epoch, children: vec![self.child()] });
+    }
+
+    fn child(&self) -> Shard {
+        shard(self.bounds.shards, &[0])
+    }
+
+    fn shards(&self) -> Vec<Shard> {
+        let child = self.has_ended.then(|| self.child());
+        (0..self.bounds.shards).map(|index| shard(index, &[])).chain(child).collect()
+    }
+
+    /// Time passes until the first worker that is not frozen has something to do.
+    fn wait(&mut self) {
+        let wake = |process: &Process| process.worker.next_wake().map(|moment| process.started + moment.elapsed());
+        let awake = |process: &&Process| !process.is_frozen;
+        let Some(next) = self.processes.iter().flatten().filter(awake).filter_map(wake).min() else {
+            self.now = self.bounds.length;
+            return;
+        };
+        self.now = self.now.max(next);
+        let due = |process: &Option<Process>| {
+            process.as_ref().is_some_and(|process| !process.is_frozen && wake(process) <= Some(self.now))
+        };
+        for index in self.indices(due) {
+            self.tell(index, Event::TimePassed);
+        }
+    }
+
+    /// Tells a worker, and does what it wants done at once; its calls wait.
+    fn tell(&mut self, index: usize, event: Event) {
+        let (now, shards) = (self.now, self.shards());
+        // Whoever reads the closed shard once more comes to its end once more.
+        let closed = self.has_ended.then(|| (LeaseKey::new(stream(), shard(0, &[]).id), self.child()));
+        let Some(process) = &mut self.processes[index] else { return };
+        let mut events = VecDeque::from([event]);
+        let mut is_over = false;
+        while let Some(event) = events.pop_front() {
+            for command in process.worker.on(event, Moment::from_start(now - process.started)) {
+                match command {
+                    Command::StartShard(Lease { key, epoch, .. })
+                        if closed.as_ref().is_some_and(|(closed, _)| *closed == key) =>
+                    {
+                        let children = closed.iter().map(|(_, child)| child.clone()).collect();
+                        events.push_back(Event::ShardEnded { key, epoch, children });
+                    }
+                    Command::StartShard(lease) => _ = process.readers.insert(lease.key, lease.epoch),
+                    Command::DrainShard { key, epoch } => {
+                        process.readers.remove(&key);
+                        events.push_back(Event::Drained { key, epoch, position: None });
+                    }
+                    Command::StopShard { key, .. } => _ = process.readers.remove(&key),
+                    Command::ListShards { stream } => {
+                        let shards = Some(shards.clone());
+                        events.push_back(Event::ShardsListed { stream, created: None, shards });
+                    }
+                    Command::End(_) => is_over = true,
+                    Command::ReportCheckpoint { .. }
+                    | Command::LendRow { .. }
+                    | Command::DropStream { .. }
+                    | Command::Warn(_) => {}
+                    call => process.calls.push_back(call),
+                }
+            }
+        }
+        if is_over {
+            self.processes[index] = None;
+        }
+    }
+
+    /// The oldest call of a worker arrives, or not, and so does its reply.
+    fn call(&mut self, index: usize, arrives: bool, is_answered: bool) -> Checked {
+        let Some(call) = self.processes[index].as_mut().and_then(|process| process.calls.pop_front()) else {
+            return Ok(());
+        };
+        let kind = if arrives { StoreErrorKind::Ambiguous } else { StoreErrorKind::Unavailable };
+        let before = self.leases.clone();
+        let event = match call {
+            Command::Heartbeat(row) => {
+                let answer = arrives.then(|| self.heartbeat(row));
+                Some(Event::HeartbeatAnswered(answer.filter(|_| is_answered).ok_or(kind)))
+            }
+            Command::ListLeases => {
+                let all = self.leases.values().cloned().collect();
+                Some(Event::LeasesListed(if is_answered { Ok(all) } else { Err(kind) }))
+            }
+            Command::Put { expected, next } => {
+                let key = next.key.clone();
+                let answer = arrives.then(|| self.put(expected, next));
+                Some(Event::PutAnswered { key, answer: answer.filter(|_| is_answered).ok_or(kind) })
+            }
+            Command::Delete { key, expected } => {
+                let answer = arrives.then(|| self.delete(&key, expected));
+                Some(Event::DeleteAnswered { key, answer: answer.filter(|_| is_answered).ok_or(kind) })
+            }
+            Command::Forget(row) => {
+                if arrives && self.registry.get(&row.name) == Some(&row) {
+                    self.registry.remove(&row.name);
+                }
+                None
+            }
+            other => return Err(format!("{other:?} is no call")),
+        };
+        self.check_rows(&before)?;
+        event.into_iter().for_each(|event| self.tell(index, event));
+        Ok(())
+    }
+
+    fn heartbeat(&mut self, row: WorkerRow) -> Beat {
+        if let Some(by) = self.registry.get(&row.name).filter(|stored| !row.may_replace(stored)) {
+            return Beat::Replaced { by: by.clone() };
+        }
+        self.registry.insert(row.name.clone(), row);
+        Beat::Written { workers: self.registry.values().cloned().collect(), epoch_floor: Epoch::NEVER_OWNED }
+    }
+
+    fn put(&mut self, expected: Expected, next: Lease) -> Outcome<Lease> {
+        let current = self.leases.get(&next.key);
+        let found = current.map_or(Expected::Absent, |row| Expected::Version(row.version));
+        if found != expected {
+            return Outcome::Conflict { current: current.cloned() };
+        }
+        self.leases.insert(next.key.clone(), next);
+        Outcome::Applied
+    }
+
+    fn delete(&mut self, key: &LeaseKey, expected: Version) -> Outcome<Lease> {
+        let current = self.leases.get(key);
+        if current.map(|row| row.version) != Some(expected) {
+            return Outcome::Conflict { current: current.cloned() };
+        }
+        self.leases.remove(key);
+        Outcome::Applied
+    }
+
+    /// Epochs never go back, and each change of owner has one of its own.
+    fn check_rows(&self, before: &BTreeMap<LeaseKey, Lease>) -> Checked {
+        for (key, after) in &self.leases {
+            let Some(before) = before.get(key).filter(|before| *before != after) else { continue };
+            let new_owner = after.owner.is_some() && after.owner != before.owner;
+            if after.epoch < before.epoch || (new_owner && after.epoch == before.epoch) {
+                return Err(format!("{key} goes from {before:?} to {after:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody reads, while it is valid, what another one reads while it is valid; and no child is read before its parent has ended.
+    fn check(&self) -> Checked {
+        let mut readers: BTreeMap<&LeaseKey, usize> = BTreeMap::new();
+        for (index, process) in self.processes.iter().enumerate() {
+            let Some(process) = process else { continue };
+            let now = Moment::from_start(self.now - process.started);
+            if process.worker.valid_until().is_none_or(|until| until <= now) {
+                continue;
+            }
+            for key in process.readers.keys() {
+                if let Some(other) = readers.insert(key, index) {
+                    return Err(format!("{key} is read by workers {other} and {index}"));
+                }
+            }
+        }
+        let child = LeaseKey::new(stream(), self.child().id);
+        let parent = self.leases.get(&LeaseKey::new(stream(), shard(0, &[]).id));
+        if readers.contains_key(&child) && parent.is_some_and(|parent| !parent.is_finished()) {
+            return Err(format!("{child} is read before its parent has ended"));
+        }
+        Ok(())
+    }
+
+    /// Nothing bad happens any more: within a bound all is read, level, by workers that are valid, and then nothing moves.
+    pub(crate) fn settles(mut self) -> Checked {
+        self.bounds.length = Duration::MAX;
+        for index in 0..self.processes.len() {
+            match &self.processes[index] {
+                None => self.start(index),
+                Some(process) if process.is_frozen => self.set_frozen(index, false),
+                Some(_) => {}
+            }
+        }
+        let deadline = self.now + SETTLE_WITHIN;
+        while self.now < deadline {
+            self.step_kindly()?;
+            if self.is_level() {
+                let before: Vec<Epoch> = self.leases.values().map(|lease| lease.epoch).collect();
+                let until = self.now + LEASE_DURATION * 2;
+                while self.now < until {
+                    self.step_kindly()?;
+                }
+                let after: Vec<Epoch> = self.leases.values().map(|lease| lease.epoch).collect();
+                return if before == after { Ok(()) } else { Err("leases move although the fleet was level".into()) };
+            }
+        }
+        Err(format!("the fleet does not settle: {:?}", self.leases))
+    }
+
+    fn step_kindly(&mut self) -> Checked {
+        let step = self.indices(has_calls).first().map_or(Move::Wait, |index| Move::Answer(*index));
+        let result = self.take(step);
+        self.path.pop();
+        for index in self.indices(Option::is_none) {
+            self.start(index);
+        }
+        result
+    }
+
+    fn is_level(&self) -> bool {
+        let reads = |process: &Process, lease: &Lease| process.readers.get(&lease.key) == Some(&lease.epoch);
+        let open: BTreeSet<&LeaseKey> =
+            self.leases.values().filter(|lease| !lease.is_finished()).map(|lease| &lease.key).collect();
+        let counts: Vec<usize> = self
+            .processes
+            .iter()
+            .flatten()
+            .map(|process| self.leases.values().filter(|lease| !lease.is_finished() && reads(process, lease)).count())
+            .collect();
+        let shards = self.bounds.shards;
+        let level = counts.iter().max() <= counts.iter().min().map(|least| least + 1).as_ref();
+        open.len() == shards && counts.iter().sum::<usize>() == shards && level
+    }
+}
+
+fn has_calls(process: &Option<Process>) -> bool {
+    process.as_ref().is_some_and(|process| !process.calls.is_empty())
+}
