@@ -29,6 +29,8 @@ pub(crate) enum Observation<'a> {
     Begun { process: ProcessId, key: &'a LeaseKey, epoch: Epoch },
     /// How long ago, by its own clock, the process sent the last heartbeat that was confirmed to it; at the begin of a batch.
     Silence { process: ProcessId, silence: Duration, validity: Duration },
+    /// A process could not confirm a heartbeat in time, by its own clock: what it had not stored comes again.
+    Lapsed,
     /// A processor is done with records.
     Done { process: ProcessId, key: &'a LeaseKey, epoch: Epoch, first: usize, last: usize },
     /// A lease row was written, or removed.

@@ -53,6 +53,13 @@ pub(crate) fn worker_settings() -> WorkerSettings {
     }
 }
 
+/// For how long a confirmed heartbeat is good: the lease duration less a tenth. Said once more, so that a worker that lives by
+/// another rule is found out.
+pub(crate) fn validity() -> Duration {
+    let lease_duration = worker_settings().lease_duration;
+    lease_duration - lease_duration / 10
+}
+
 impl Process {
     pub(crate) fn start(
         id: ProcessId,
@@ -70,7 +77,7 @@ impl Process {
             drain_deadline: Duration::from_secs(20),
             ..ConsumerSettings::default()
         };
-        let validity = settings.worker.validity();
+        let validity = validity();
         let sink = Sink { process: id, nature: nature.clone(), store: Arc::clone(&store), validity };
         let consumer = Consumer::builder(store, Arc::clone(&source) as Arc<_>)
             .worker_name(Name::new(NAMES[name]).expect("a letter is a name"))

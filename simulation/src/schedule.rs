@@ -119,6 +119,15 @@ impl What {
         }
     }
 
+    /// Whether it may happen in a world of that kind.
+    fn is_of(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Any => true,
+            Kind::Lossy => self.is_polite() || matches!(self, Self::Weather { weather: Weather::RepliesLost, .. }),
+            Kind::Polite => self.is_polite(),
+        }
+    }
+
     /// Whether a fleet that meets nothing else must repeat no record.
     fn is_polite(&self) -> bool {
         matches!(
@@ -137,12 +146,23 @@ impl What {
     }
 }
 
+/// What may happen in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Everything.
+    Any,
+    /// Every departure is polite, but replies of the table are lost. As long as no heartbeat is late for it, nothing may be
+    /// repeated: what was written is found to be one's own.
+    Lossy,
+    /// Every departure is polite, and every call to the table is answered. Nothing may be repeated.
+    Polite,
+}
+
 /// All that happens in one world.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
     pub(crate) happenings: Vec<Happening>,
-    /// No worker ends but politely, and no call to the table fails: then no record may be repeated.
-    pub(crate) is_polite: bool,
+    pub(crate) kind: Kind,
     pub(crate) shards: usize,
     pub(crate) has_hints: bool,
 }
@@ -151,7 +171,11 @@ impl Schedule {
     /// The world of that seed.
     pub(crate) fn of_seed(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
-        let is_polite = random.u8(..4) == 0;
+        let kind = match random.u8(..8) {
+            0 | 1 => Kind::Polite,
+            2 => Kind::Lossy,
+            _ => Kind::Any,
+        };
         let mut happenings: Vec<Happening> = (0..random.usize(1..=3))
             .map(|name| Happening {
                 at: Duration::from_millis(random.u64(..1_500)),
@@ -161,15 +185,15 @@ impl Schedule {
         let count = random.usize(1..=14);
         while happenings.len() < count + 1 {
             let what = any(&mut random);
-            if what.is_polite() || !is_polite {
+            if what.is_of(kind) {
                 happenings.push(Happening { at: Duration::from_millis(random.u64(..STORM_MILLIS)), what });
             }
         }
         happenings.sort_by_key(|happening| happening.at);
-        if is_polite {
+        if kind != Kind::Any {
             happenings = without_twins(happenings);
         }
-        Self { happenings, is_polite, shards: random.usize(1..=6), has_hints: random.bool() }
+        Self { happenings, kind, shards: random.usize(1..=6), has_hints: random.bool() }
     }
 
     /// The same world, in which only these of its happenings take place.

@@ -13,6 +13,7 @@ use lease_core::{
 use tokio::time::{Instant, sleep};
 
 use crate::nature::{Nature, Observation, ProcessId};
+use crate::process::validity;
 use crate::schedule::{Traits, Weather};
 
 /// How long an answer takes at the least: as long as the step in which processes take turns, so that all calls of a step may
@@ -221,7 +222,10 @@ impl LeaseStore for WeatherStore {
         let beat =
             self.call(StoreOperation::Heartbeat, Some(late), || block_on_ready(self.table.heartbeat(&row))).await?;
         if let Beat::Written { .. } = beat {
-            *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(sent);
+            let before = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).replace(sent);
+            if before.is_some_and(|before| before.elapsed() >= validity()) {
+                self.nature.facts().see(&Observation::Lapsed);
+            }
         }
         Ok(beat)
     }

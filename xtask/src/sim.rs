@@ -11,6 +11,12 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     run_command(&mut sim(arguments))
 }
 
+/// All that can happen in small worlds.
+pub(crate) fn explore() -> Result<(), String> {
+    let explore = ["run", "--quiet", "--release", "--package", "simulation", "--bin", "explore"];
+    run_command(&mut cargo(&explore))
+}
+
 /// What the test command does: first, that the same seed is the same world in two processes.
 pub(crate) fn check() -> Result<(), String> {
     println!("== the same seed in two processes");

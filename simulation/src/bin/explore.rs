@@ -7,10 +7,11 @@ use simulation::small_worlds::{Bounds, explore, told};
 
 fn main() -> ExitCode {
     let seconds = |seconds: u64| Duration::from_secs(seconds);
-    let small = Bounds { workers: 2, shards: 2, length: seconds(6), faults: 1, reshards: false };
+    let small = Bounds { workers: 2, shards: 2, length: seconds(7), faults: 1, reshards: false };
     let worlds = [
-        ("2 workers, 2 shards, 2 faults, 6 s", Bounds { faults: 2, ..small }),
-        ("2 workers, 2 shards, a reshard, 1 fault, 7 s", Bounds { reshards: true, length: seconds(7), ..small }),
+        ("2 workers, 2 shards, 1 fault, 7 s", small),
+        ("2 workers, 2 shards, a reshard, 1 fault, 7 s", Bounds { reshards: true, ..small }),
+        ("2 workers, 1 shard, 2 faults, 6 s", Bounds { shards: 1, faults: 2, length: seconds(6), ..small }),
         ("3 workers, 2 shards, 1 fault, 4 s", Bounds { workers: 3, length: seconds(4), ..small }),
     ];
     let mut is_broken = false;

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use simulation::{Outcome, be_quiet_about_planned_panics, shrunk, simulate, simulate_only};
 
 const USAGE: &str = "\
-usage: cargo xtask sim [--seeds COUNT] [--from SEED] [--seconds SECONDS]
+usage: cargo xtask sim [--seeds COUNT] [--from SEED] [--seconds SECONDS] [--until-broken]
        cargo xtask sim --seed SEED [--only INDEX,INDEX,...] [--trace]
 
   --seeds COUNT      so many worlds (1000)
   --from SEED        of the seeds from this one on (1)
   --seconds SECONDS  no new world after that time
+  --until-broken     no new world after the first broken promise
   --seed SEED        one world alone: what was made to happen in it, and what came of it
   --only INDICES     only these of its happenings
   --trace            all that happened";
@@ -28,6 +29,7 @@ struct Arguments {
     seed: Option<u64>,
     only: Option<Vec<usize>>,
     trace: bool,
+    until_broken: bool,
 }
 
 fn main() -> ExitCode {
@@ -43,7 +45,8 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut parsed = Arguments { seeds: 1_000, from: 1, seconds: None, seed: None, only: None, trace: false };
+    let mut parsed =
+        Arguments { seeds: 1_000, from: 1, seconds: None, seed: None, only: None, trace: false, until_broken: false };
     while let Some(option) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{option} takes a value"));
         let number = |text: String| text.parse::<u64>().map_err(|error| format!("{option} {text:?}: {error}"));
@@ -59,6 +62,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
                 parsed.only = Some(indices.map_err(|error| format!("--only: {error}"))?);
             }
             "--trace" => parsed.trace = true,
+            "--until-broken" => parsed.until_broken = true,
             unknown => return Err(format!("{unknown:?} is unknown")),
         }
     }
@@ -113,7 +117,8 @@ fn many(arguments: &Arguments) -> ExitCode {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
-                    if is_over(seed) {
+                    let is_broken = || !sums.lock().expect("no thread panics with the lock").broken.is_empty();
+                    if is_over(seed) || (arguments.until_broken && is_broken()) {
                         break;
                     }
                     let outcome = simulate(seed, false);

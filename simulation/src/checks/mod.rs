@@ -12,7 +12,7 @@ mod stops_in_time;
 use std::fmt;
 
 use crate::nature::Observation;
-use crate::schedule::Schedule;
+use crate::schedule::{Kind, Schedule};
 
 /// A promise that is watched.
 pub(crate) trait Check: fmt::Debug + Send {
@@ -34,7 +34,7 @@ pub(crate) fn all_checks(schedule: &Schedule) -> Vec<Box<dyn Check>> {
         Box::new(settles::Settles),
         Box::new(no_bug::NoBug),
     ];
-    if schedule.is_polite {
+    if schedule.kind != Kind::Any {
         checks.push(Box::new(polite_repeats_nothing::PoliteRepeatsNothing::default()));
     }
     checks

@@ -1,0 +1,186 @@
+//! `cargo xtask plant`: proof that the hunters hunt.
+//!
+//! Each fault of the list is planted into a copy of the sources, one after the other, and the simulation and the search of small
+//! worlds are run until one of them finds it. Nothing of it is in the sources themselves.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::command::{cargo, output_of, root, target};
+
+/// How many worlds are tried for each fault.
+const SEEDS: &str = "4000";
+
+/// A fault, and where it is planted.
+struct Fault {
+    name: &'static str,
+    file: &'static str,
+    /// What stands there, and what takes its place.
+    before: &'static str,
+    after: &'static str,
+}
+
+/// Those that published libraries have, or that a hurried hand would make here.
+const FAULTS: &[Fault] = &[
+    Fault {
+        name: "an unconditional checkpoint: the table takes any version",
+        file: "lease-core/src/memory_store.rs",
+        before: "current.is_some_and(|lease| lease.version == version),",
+        after: "{ let _ = version; current.is_some() }",
+    },
+    Fault {
+        name: "a take without waiting for the lease duration",
+        file: "lease-core/src/worker/upkeep.rs",
+        before: "let patience = |row: &WorkerRow| row.patience(self.settings.lease_duration);\n        let alive",
+        after: "let patience = |row: &WorkerRow| row.patience(self.settings.lease_duration) / 8;\n        let alive",
+    },
+    Fault {
+        name: "clocks are compared: silence is what one's own clock shows less what the other's counter says",
+        file: "lease-core/src/liveness.rs",
+        before: "self.last_sent.since(self.first_received)",
+        after: "self.last_sent.since(Moment::START).saturating_sub(Duration::from_secs(self.heartbeat))",
+    },
+    Fault {
+        name: "a target of the average, rounded up, for everyone",
+        file: "lease-core/src/plan/quota.rs",
+        before: "let level = level(claims, lease_count);",
+        after: "let level = lease_count.div_ceil(claims.len().max(1));",
+    },
+    Fault {
+        name: "a child without waiting for its second parent",
+        file: "lease-core/src/plan/runnable.rs",
+        before: "self.parents(lease).all(Lease::is_finished)",
+        after: "self.parents(lease).take(1).all(Lease::is_finished)",
+    },
+    Fault {
+        name: "a position taken from a stale read",
+        file: "lease-core/src/worker/table.rs",
+        before: "for key in self.writes.keys().chain(&self.deletes).chain(self.touched.keys()) {",
+        after: "for key in self.writes.keys().take(0) {",
+    },
+    Fault {
+        name: "no self-stop: a worker that is cut off reads on",
+        file: "lease-core/src/worker/settings.rs",
+        before: "self.lease_duration - self.lease_duration / Self::STOP_MARGIN_PARTS",
+        after: "self.lease_duration * 10",
+    },
+    Fault {
+        name: "current == next is ignored: a lost reply is a lost race",
+        file: "lease-core/src/worker/leases.rs",
+        before: "Ok(Outcome::Conflict { current: Some(current) }) if current == write.next => {",
+        after: "Ok(Outcome::Conflict { current: Some(current) }) if false && current == write.next => {",
+    },
+    Fault {
+        name: "versions begin anew: finished leases are deleted at once, and created again",
+        file: "lease-core/src/worker/streams.rs",
+        before: ".filter(|row| self.has_forgotten(&row.key.shard))",
+        after: ".filter(|_| true)",
+    },
+    Fault {
+        name: "a lease is given before it is drained",
+        file: "lease-core/src/worker/planning.rs",
+        before: "                    holding.activity = Activity::Draining;\n                    return;",
+        after: "                    holding.unsaved.clone()",
+    },
+    Fault {
+        name: "the epoch stays when the owner changes",
+        file: "lease-core/src/lease.rs",
+        before: "epoch: self.epoch.next(),",
+        after: "epoch: self.epoch,",
+    },
+    Fault {
+        name: "a record that fails is passed over",
+        file: "consumer/src/delivery.rs",
+        before: "                Err(Arc::from(failure))",
+        after: "                let _: Failure = Arc::from(failure);\n                Ok(())",
+    },
+    Fault {
+        name: "after a lapse, leases are read on without being taken anew",
+        file: "lease-core/src/worker/planning.rs",
+        before: "lease.last_change == Change::Given && is_good",
+        after: "(true || lease.last_change == Change::Given && is_good)",
+    },
+    Fault {
+        name: "a take after a lapse is mistaken for one from before it",
+        file: "lease-core/src/worker/leases.rs",
+        before: "if current.last_change == Change::Taken && self.pulse.has_lapsed() {",
+        after: "if false && current.last_change == Change::Taken && self.pulse.has_lapsed() {",
+    },
+    Fault {
+        name: "a lease is taken from the dead by an old look at the registry",
+        file: "lease-core/src/worker/planning.rs",
+        before: "owner.name != self.pulse.row.name && self.workers_read <= known_since",
+        after: "owner.name != self.pulse.row.name && self.workers_read <= known_since && false",
+    },
+];
+
+pub(crate) fn run() -> Result<(), String> {
+    let copy = target().join("planted");
+    copy_sources(&copy)?;
+    let mut uncaught = Vec::new();
+    println!("{:<96} {:<34} {:>6}", "planted fault", "found by", "after");
+    for fault in FAULTS {
+        let path = copy.join(fault.file);
+        let original = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        if !original.contains(fault.before) {
+            return Err(format!("{:?} cannot be planted: {} has changed", fault.name, fault.file));
+        }
+        write(&path, &original.replacen(fault.before, fault.after, 1))?;
+        let found = hunted(&copy);
+        write(&path, &original)?;
+        match found? {
+            Some((by, after)) => println!("{:<96} {by:<34} {after:>6}", fault.name),
+            None => uncaught.push(fault.name),
+        }
+    }
+    println!("{} planted faults, {} not caught", FAULTS.len(), uncaught.len());
+    if uncaught.is_empty() { Ok(()) } else { Err(format!("nothing has caught {uncaught:?}")) }
+}
+
+/// Who finds the fault that is planted now, and after how many seeds or states.
+fn hunted(copy: &Path) -> Result<Option<(String, String)>, String> {
+    let mut build = cargo(&["build", "--quiet", "--release", "--package", "simulation"]);
+    build
+        .current_dir(copy)
+        .env("CARGO_TARGET_DIR", target().join("planted-target"))
+        .env("RUSTFLAGS", "--cap-lints allow");
+    let built = build.stdin(Stdio::null()).status().map_err(|error| error.to_string())?;
+    if !built.success() {
+        return Err("the planted fault does not compile".into());
+    }
+    let programs = target().join("planted-target").join("release");
+    let told = told_by(Command::new(programs.join("sim")).args(["--seeds", SEEDS, "--until-broken"]))?;
+    if let Some(broken) = told.lines().find_map(|line| line.trim().strip_prefix("VIOLATION ")) {
+        let check = broken.split(" at ").next().unwrap_or(broken);
+        let seeds = told.lines().last().and_then(|line| line.split(' ').next()).unwrap_or("?");
+        return Ok(Some((format!("simulation: {check}"), format!("{seeds} seeds"))));
+    }
+    let told = told_by(&mut Command::new(programs.join("explore")))?;
+    let broken = told.lines().position(|line| line.trim().starts_with("VIOLATION "));
+    Ok(broken.and_then(|line| told.lines().nth(line.checked_sub(1)?)).map(|world| {
+        let states = world.split(": ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or("?");
+        ("search of small worlds".into(), states.to_owned())
+    }))
+}
+
+/// What a program prints, however it ends: it fails when it finds something.
+fn told_by(program: &mut Command) -> Result<String, String> {
+    let output = program.stdin(Stdio::null()).stderr(Stdio::null()).output().map_err(|error| error.to_string())?;
+    String::from_utf8(output.stdout).map_err(|error| error.to_string())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A copy of all files that git knows, or would add.
+fn copy_sources(copy: &Path) -> Result<(), String> {
+    let files = output_of(Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]))?;
+    for file in files.lines().filter(|file| root().join(file).is_file()) {
+        let to: PathBuf = copy.join(file);
+        fs::create_dir_all(to.parent().unwrap_or(copy)).map_err(|error| error.to_string())?;
+        fs::copy(root().join(file), &to).map_err(|error| format!("{file}: {error}"))?;
+    }
+    Ok(())
+}
