@@ -6,6 +6,8 @@ mod consume;
 mod demo;
 mod duration;
 mod failure;
+#[cfg(test)]
+mod fuzz;
 mod kinesis;
 mod leases;
 mod signals;

@@ -89,6 +89,7 @@ fn field(value: Value) -> Option<FieldValue> {
 #[cfg(test)]
 mod tests {
     use lease_core::testing::{lease, worker_row};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -98,6 +99,48 @@ mod tests {
         assert_eq!(decode_lease(encode_lease(&lease).as_bytes(), StoreOperation::Get).unwrap(), lease);
         let worker = worker_row("a { b");
         assert_eq!(decode_worker(encode_worker(&worker).as_bytes(), StoreOperation::Heartbeat).unwrap(), worker);
+    }
+
+    /// A row of the corpus with a few bytes changed, cut, or put in; or any bytes.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let kept: Vec<&str> = include_str!("../corpus/rows.txt").lines().collect();
+        let change = (any::<prop::sample::Index>(), any::<u8>(), 0..4_u8);
+        let damaged = (prop::sample::select(kept), prop::collection::vec(change, 0..4)).prop_map(|(row, changes)| {
+            let mut bytes = row.as_bytes().to_vec();
+            for (place, byte, how) in changes {
+                let place = place.index(bytes.len().max(1));
+                match how {
+                    0 => bytes.truncate(place),
+                    1 => bytes.insert(place.min(bytes.len()), byte),
+                    2 => bytes.insert(place.min(bytes.len()), b'0' + byte % 10),
+                    _ => bytes.iter_mut().skip(place).take(1).for_each(|old| *old = byte),
+                }
+            }
+            bytes
+        });
+        prop_oneof![9 => damaged, 1 => prop::collection::vec(any::<u8>(), 0..80)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        /// And what is read is written as it was read.
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in bytes()) {
+            if let Ok(lease) = decode_lease(&bytes, StoreOperation::Get) {
+                prop_assert_eq!(decode_lease(encode_lease(&lease).as_bytes(), StoreOperation::Get).ok(), Some(lease));
+            }
+            if let Ok(row) = decode_worker(&bytes, StoreOperation::Heartbeat) {
+                prop_assert_eq!(decode_worker(encode_worker(&row).as_bytes(), StoreOperation::Heartbeat).ok(), Some(row));
+            }
+        }
+    }
+
+    #[test]
+    fn the_corpus_has_rows_that_are_read() {
+        let rows: Vec<&[u8]> = include_str!("../corpus/rows.txt").lines().map(str::as_bytes).collect();
+        assert_eq!(rows.iter().filter(|row| decode_lease(row, StoreOperation::Get).is_ok()).count(), 2);
+        assert_eq!(rows.iter().filter(|row| decode_worker(row, StoreOperation::Heartbeat).is_ok()).count(), 1);
     }
 
     #[test]

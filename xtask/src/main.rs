@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["bench", what] => bench::run(what),
         ["sim", ref arguments @ ..] => sim::run(arguments),
-        ["explore"] => sim::explore(),
+        ["explore"] => sim::explore(&[]),
         ["plant"] => plant::run(),
         ["soak", ref arguments @ ..] => soak::run(arguments),
         ["rules"] => rules::run(),

@@ -12,9 +12,8 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
 }
 
 /// All that can happen in small worlds.
-pub(crate) fn explore() -> Result<(), String> {
-    let explore = ["run", "--quiet", "--release", "--package", "simulation", "--bin", "explore"];
-    run_command(&mut cargo(&explore))
+pub(crate) fn explore(arguments: &[&str]) -> Result<(), String> {
+    run_command(&mut program("explore", arguments))
 }
 
 /// What the test command does: first, that the same seed is the same world in two processes.
@@ -27,6 +26,7 @@ pub(crate) fn check() -> Result<(), String> {
         return Err(format!("seed 7 gave two different worlds: {differs:?}"));
     }
     println!("{}", one.lines().rev().find(|line| line.starts_with("trace hash")).unwrap_or("no trace hash"));
+    explore(&["--quick"])?;
     let bounded = ["--seconds", SECONDS_EACH, "--seeds", "1000000"];
     run(&bounded)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -34,7 +34,11 @@ pub(crate) fn check() -> Result<(), String> {
 }
 
 fn sim(arguments: &[&str]) -> std::process::Command {
-    let mut command = cargo(&["run", "--quiet", "--release", "--package", "simulation", "--bin", "sim", "--"]);
+    program("sim", arguments)
+}
+
+fn program(name: &str, arguments: &[&str]) -> std::process::Command {
+    let mut command = cargo(&["run", "--quiet", "--release", "--package", "simulation", "--bin", name, "--"]);
     command.args(arguments);
     command
 }

@@ -43,6 +43,11 @@ pub(super) fn schema(table: &str) -> String {
     )
 }
 
+#[cfg(test)]
+pub(super) fn is_address(url: &str) -> bool {
+    Address::parse(url).is_ok()
+}
+
 impl<'url> Address<'url> {
     fn parse(url: &'url str) -> Result<Self, Failure> {
         let form = "write dynamodb://TABLE?region=REGION&endpoint=URL&create=true, all but the table as needed";

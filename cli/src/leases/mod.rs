@@ -40,6 +40,15 @@ pub(crate) async fn open(url: &str, application: Name) -> Result<Arc<dyn LeaseSt
     }
 }
 
+/// Whether the URL names a `DynamoDB` table.
+#[cfg(test)]
+pub(crate) fn is_dynamodb(url: &str) -> bool {
+    #[cfg(feature = "dynamodb")]
+    return dynamodb::is_address(url);
+    #[cfg(not(feature = "dynamodb"))]
+    return url.is_empty();
+}
+
 #[cfg(any(feature = "dynamodb", feature = "postgres", feature = "redis"))]
 #[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn failed(error: lease_core::StoreError) -> Failure {

@@ -43,10 +43,6 @@ impl Worker {
         row.follows(stream) || !self.pulse.is_known_to_follow(stream)
     }
 
-    pub(super) fn has_unfollowed_streams(&self) -> bool {
-        self.streams.keys().any(|stream| !self.pulse.row.follows(stream))
-    }
-
     /// Forgets the streams that were given up, once nothing of them is left to hand over.
     pub(super) fn drop_unfollowed_streams(&mut self) {
         if !self.table.is_listed() {

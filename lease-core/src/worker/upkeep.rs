@@ -98,8 +98,7 @@ impl Worker {
         if !was_valid || hinted || audit_due || before != self.news() {
             self.listing.wanted = true;
         }
-        let gives_up = self.pulse.row.leaving || self.has_unfollowed_streams();
-        self.chores.plan |= was_cautious || gives_up || std::mem::take(&mut self.chores.postponed);
+        self.chores.plan |= was_cautious || self.pulse.row.leaving || std::mem::take(&mut self.chores.postponed);
     }
 
     /// How long the worker goes without a look at the leases when nothing calls for one. One worker looks often, for the
