@@ -20,7 +20,7 @@ chores:
   test         everything that must hold: format, rules, clippy, docs, and all tests with the servers they need
   bench WHAT   measure: plan, endpoint, rest (a fleet at rest for a minute), stores (real lease tables), or all
   sim          simulate fleets in worlds decided by seeds: [--seeds COUNT], or [--seed SEED] to replay one
-  explore      search small worlds completely
+  explore      search small worlds completely, or one of them: [NUMBER]
   plant        plant known faults into a copy, and see that the simulation or the search finds each
   soak         disturb real processes on real servers: --minutes MINUTES [--table postgres|redis|dynamodb] [--seed SEED]
   rules        only the project's own rules: dependencies and sources";
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["bench", what] => bench::run(what),
         ["sim", ref arguments @ ..] => sim::run(arguments),
-        ["explore"] => sim::explore(&[]),
+        ["explore", ref arguments @ ..] => sim::explore(arguments),
         ["plant"] => plant::run(),
         ["soak", ref arguments @ ..] => soak::run(arguments),
         ["rules"] => rules::run(),

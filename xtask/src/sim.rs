@@ -26,7 +26,7 @@ pub(crate) fn check() -> Result<(), String> {
         return Err(format!("seed 7 gave two different worlds: {differs:?}"));
     }
     println!("{}", one.lines().rev().find(|line| line.starts_with("trace hash")).unwrap_or("no trace hash"));
-    explore(&["--quick"])?;
+    explore(&["1"])?;
     let bounded = ["--seconds", SECONDS_EACH, "--seeds", "1000000"];
     run(&bounded)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

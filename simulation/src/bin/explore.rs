@@ -1,4 +1,4 @@
-//! `cargo xtask explore`: all that can happen in small worlds. With `--quick`, in the first of them.
+//! `cargo xtask explore`: all that can happen in small worlds; or in one of them, by its number.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -14,9 +14,12 @@ fn main() -> ExitCode {
         ("2 workers, 1 shard, 2 faults, 6 s", Bounds { shards: 1, faults: 2, length: seconds(6), ..small }),
         ("3 workers, 2 shards, 1 fault, 2 s", Bounds { workers: 3, length: seconds(2), ..small }),
     ];
-    let is_quick = std::env::args().any(|argument| argument == "--quick");
+    let number: Option<usize> = std::env::args().nth(1).and_then(|number| number.parse().ok());
     let mut is_broken = false;
-    for (world, bounds) in worlds.into_iter().take(if is_quick { 1 } else { usize::MAX }) {
+    for (index, (world, bounds)) in worlds.into_iter().enumerate() {
+        if number.is_some_and(|number| number != index + 1) {
+            continue;
+        }
         let begun = Instant::now();
         let explored = explore(bounds);
         println!(
