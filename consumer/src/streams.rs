@@ -116,24 +116,21 @@ pub(crate) async fn facts(source: &dyn Source, from: StartingPosition) -> Result
     Ok(StreamFacts { created, start })
 }
 
-/// Outlasts throttling, which a fleet that starts together brings upon itself; and asks a few times where there was no answer.
+/// Outlasts throttling, which a fleet that starts together brings upon itself. A stream that does not answer may be a mistyped
+/// address, which somebody should hear of at once.
 async fn described(source: &dyn Source) -> Result<StreamDescription, SourceError> {
-    const TRIES: u32 = 4;
     const FIRST_PAUSE: Duration = Duration::from_millis(200);
     const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-    let (mut pause, mut unanswered) = (FIRST_PAUSE, 0);
+    let mut pause = FIRST_PAUSE;
     loop {
-        let error = match source.describe().await {
-            Ok(description) => return Ok(description),
-            Err(error) => error,
-        };
-        unanswered += u32::from(error.kind() != SourceErrorKind::Throttled);
-        if !error.is_retryable() || unanswered == TRIES {
-            return Err(error);
+        match source.describe().await {
+            Err(error) if error.kind() == SourceErrorKind::Throttled => {
+                warn!(stream = %source.name(), %error, "the stream cannot be described now");
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            answer => return answer,
         }
-        warn!(stream = %source.name(), %error, "the stream cannot be described now");
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -139,8 +139,10 @@ mod tests {
     #[test]
     fn the_corpus_has_rows_that_are_read() {
         let rows: Vec<&[u8]> = include_str!("../corpus/rows.txt").lines().map(str::as_bytes).collect();
-        assert_eq!(rows.iter().filter(|row| decode_lease(row, StoreOperation::Get).is_ok()).count(), 2);
-        assert_eq!(rows.iter().filter(|row| decode_worker(row, StoreOperation::Heartbeat).is_ok()).count(), 1);
+        for lease in &rows[..2] {
+            decode_lease(lease, StoreOperation::Get).unwrap();
+        }
+        decode_worker(rows[3], StoreOperation::Heartbeat).unwrap();
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A consumer ends only as it was asked to, because another process bears its name, or because it cannot even begin.
 //!
-//! A stream that does not answer at the start ends the process with an error that says so, after a few tries: somebody may have
-//! mistyped an address. Everything else that may happen here passes by itself, and must be outlasted.
+//! A stream that does not answer at the start ends the process with an error that says so: somebody may have mistyped an address. Everything else that may happen here passes by itself, and must be outlasted.
 
 use super::Check;
 use crate::nature::Observation;
