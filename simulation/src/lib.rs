@@ -9,6 +9,7 @@
 //! trace. After a violation the schedule is cut down to the happenings that it takes.
 
 mod checks;
+mod fnv;
 mod nature;
 mod process;
 mod run;

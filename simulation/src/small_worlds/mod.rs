@@ -7,10 +7,10 @@
 mod state;
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use self::state::State;
 pub use self::state::{Bounds, Move};
+use crate::fnv::Fnv;
 
 /// What a search has found.
 #[derive(Debug, Clone, Default)]
@@ -72,19 +72,7 @@ pub fn told(bounds: Bounds, path: &[Move]) -> Vec<String> {
 
 /// Two states that look the same are the same: all that they are made of is ordered.
 fn fingerprint(state: &State) -> u64 {
-    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-    // Writing into a hash cannot fail.
-    let _written = write!(hasher, "{state:?}");
-    hasher.0
-}
-
-struct Fnv(u64);
-
-impl Write for Fnv {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        for byte in text.bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        Ok(())
-    }
+    let mut hash = Fnv::default();
+    hash.take(format_args!("{state:?}"));
+    hash.value()
 }
