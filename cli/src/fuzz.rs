@@ -7,7 +7,7 @@ use kinesis_source::StreamReference;
 use proptest::prelude::*;
 
 use crate::arguments::Arguments;
-use crate::{duration, leases};
+use crate::duration;
 
 /// A word of the corpus, as it is or damaged; or anything.
 fn word() -> impl Strategy<Value = String> {
@@ -43,6 +43,7 @@ proptest! {
         if let Ok(stream) = text.parse::<StreamReference>() {
             prop_assert!(text.ends_with(stream.name().as_str()), "{} is not in {}", stream.name(), text);
         }
-        let _taken_or_refused = leases::is_dynamodb(&text);
+        #[cfg(feature = "dynamodb")]
+        prop_assert!(!crate::leases::dynamodb::is_address(&text) || text.starts_with("dynamodb://"));
     }
 }

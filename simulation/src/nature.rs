@@ -37,8 +37,6 @@ pub(crate) enum Observation<'a> {
     Written { before: Option<&'a Lease>, after: Option<&'a Lease> },
     /// A process ended, and what its consumer returned.
     Ended { process: ProcessId, error: Option<&'a str> },
-    /// From now on nothing bad happens.
-    Calmed,
     /// The world is at its end.
     Finished { unlike: Option<&'a str> },
 }

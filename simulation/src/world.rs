@@ -282,7 +282,6 @@ impl World {
             facts.note(format_args!("calm"));
             facts.weather.clear();
             (facts.outage, facts.slowness, facts.failures, facts.panics) = (false, Duration::ZERO, 0, 0);
-            facts.see(&Observation::Calmed);
         }
         self.start(NAMES.len() - 1, Traits { clock_per_mille: 0, plan_version: 0, checkpoint_every_secs: 1 });
     }

@@ -43,8 +43,9 @@ pub(super) fn schema(table: &str) -> String {
     )
 }
 
+/// Whether the URL names a table.
 #[cfg(test)]
-pub(super) fn is_address(url: &str) -> bool {
+pub(crate) fn is_address(url: &str) -> bool {
     Address::parse(url).is_ok()
 }
 

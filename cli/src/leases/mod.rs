@@ -1,7 +1,7 @@
 //! Lease tables by URL. Those other than memory are compiled only when their cargo feature is on.
 
 #[cfg(feature = "dynamodb")]
-mod dynamodb;
+pub(crate) mod dynamodb;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
@@ -38,15 +38,6 @@ pub(crate) async fn open(url: &str, application: Name) -> Result<Arc<dyn LeaseSt
             "--leases: {scheme:?} is no lease table: write memory:, dynamodb://…, postgres://… or redis://…"
         ))),
     }
-}
-
-/// Whether the URL names a `DynamoDB` table.
-#[cfg(test)]
-pub(crate) fn is_dynamodb(url: &str) -> bool {
-    #[cfg(feature = "dynamodb")]
-    return dynamodb::is_address(url);
-    #[cfg(not(feature = "dynamodb"))]
-    return url.is_empty();
 }
 
 #[cfg(any(feature = "dynamodb", feature = "postgres", feature = "redis"))]
