@@ -122,7 +122,7 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
                 info!(worker = %self.worker.id().name, ?departure, "the worker leaves");
                 self.leave_by = Some(Instant::now() + self.settings.leave_deadline);
                 Some(match departure {
-                    Departure::ForGood => Event::LeaveAsked,
+                    Departure::ForGood => Event::LeaveAsked { within: self.settings.leave_deadline },
                     Departure::ToReturn { within } => Event::ReturnAsked { within },
                 })
             }

@@ -27,7 +27,8 @@ pub struct ConsumerSettings {
     /// After how much time without progress a shard is reported in logs and by the [`Monitor`](crate::Monitor): the stream
     /// does not answer, the processor does not return, or it keeps failing. Default 60 s.
     pub stall_after: Duration,
-    /// How long leaving may take; what is not drained by then is cancelled. Default 30 s.
+    /// How long leaving may take; what is not drained by then is cancelled. On a lease table without hints, up to a tenth of it,
+    /// and at most about a heartbeat interval, passes before shards are drained, so that their next readers are ready. Default 30 s.
     pub leave_deadline: Duration,
     /// How many writes to the lease table may be under way at once. Default 32.
     pub concurrent_writes: usize,

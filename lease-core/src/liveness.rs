@@ -106,6 +106,12 @@ impl Liveness {
         self.seen.get(worker).is_some_and(|sighting| sighting.has_beaten)
     }
 
+    /// Whether the worker's row has changed, for this observer, after that moment. What had been written by then the worker has read.
+    #[must_use]
+    pub fn has_beaten_since(&self, worker: &Name, moment: Moment) -> bool {
+        self.seen.get(worker).is_some_and(|sighting| sighting.first_received > moment)
+    }
+
     /// For how long the worker's row has certainly not changed; absent for a worker without a row.
     #[must_use]
     pub fn silence(&self, worker: &Name) -> Option<Duration> {

@@ -115,9 +115,8 @@ impl LeaseStore for MemoryStore {
             if let Some(by) = stored.filter(|stored| !me.may_replace(stored)) {
                 return Beat::Replaced { by: by.clone() };
             }
-            let news = stored.is_none_or(|stored| (stored.incarnation, stored.leaving) != (me.incarnation, me.leaving));
             table.workers.insert(me.name.clone(), me.clone());
-            if news {
+            if me.is_news() {
                 table.hint();
             }
             let workers = table.workers.values().cloned().collect();

@@ -70,6 +70,13 @@ impl WorkerRow {
         self.streams.as_ref().is_none_or(|streams| streams.contains(stream))
     }
 
+    /// Whether the other workers have something to do because of this heartbeat, so that a store with hints should push one:
+    /// the worker has just come, or is on its way out.
+    #[must_use]
+    pub const fn is_news(&self) -> bool {
+        self.heartbeat == Self::REGISTERS || self.leaving
+    }
+
     /// For how long the worker may be silent before it counts as dead.
     #[must_use]
     pub fn patience(&self, lease_duration: Duration) -> Duration {

@@ -233,12 +233,11 @@ impl LeaseStore for PostgresStore {
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {
         let operation = StoreOperation::Heartbeat;
-        let news = me.heartbeat == WorkerRow::REGISTERS || me.leaving;
         let mut session = self.session(operation).await?;
         let connection = session.connection();
         let beat = loop {
             let statement = row::bind_worker(self.statement(&self.statements.heartbeat), me)?;
-            if one(statement.bind(self.channel_if(news)), connection, operation).await?.is_some() {
+            if one(statement.bind(self.channel_if(me.is_news())), connection, operation).await?.is_some() {
                 let rows = all(self.statement(&self.statements.workers), connection, operation).await;
                 let rows = rows.map_err(StoreError::after_a_write)?;
                 let workers = rows.iter().map(|row| row::worker(row, operation)).collect::<Result<_, _>>()?;

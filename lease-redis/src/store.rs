@@ -240,10 +240,9 @@ impl LeaseStore for RedisStore {
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {
         let operation = StoreOperation::Heartbeat;
-        let news = me.heartbeat == WorkerRow::REGISTERS || me.leaving;
         let mut script = self.scripts.heartbeat.key(&self.keys.workers);
         script.arg(me.name.as_str()).arg(me.incarnation.number).arg(me.incarnation.nonce).arg(me.heartbeat);
-        script.arg(encode_worker(me)).arg(WorkerRow::REGISTERS).arg(self.channel_if(news));
+        script.arg(encode_worker(me)).arg(WorkerRow::REGISTERS).arg(self.channel_if(me.is_news()));
         let answer: Vec<Value> = self.connection.run(operation, &script).await?;
         match &answer[..] {
             [Value::Int(1), Value::Int(time_ms), rows @ ..] => {

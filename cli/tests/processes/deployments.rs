@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tests::backends::DynamodbServer;
 
-use crate::fleet::{HEARTBEAT, Process, World, leases_in};
+use crate::fleet::{Process, World, leases_in};
 
 const DEPLOYMENTS: usize = 10;
 const SLOTS: [&str; 3] = ["one", "two", "three"];
@@ -51,8 +51,7 @@ fn is_level(world: &World) -> bool {
     counts.len() == SLOTS.len() && counts.values().sum::<usize>() == 8 && counts.values().all(|count| *count >= 2)
 }
 
-async fn nothing_is_lost_or_repeated_and_no_shard_is_silent(leases: String, bound: Duration) {
-    let mut world = World::new(leases);
+async fn nothing_is_lost_or_repeated_and_no_shard_is_silent(mut world: World, bound: Duration) {
     deploy_ten_times(&mut world, |slot, deployment| format!("{slot}-{deployment}"), &[]).await;
     let (produced, lines) = (world.produced, world.lines());
     let (silence, about) = lines.longest_silence();
@@ -83,22 +82,26 @@ const ONE_SECOND: Duration = Duration::from_secs(1);
 #[tokio::test]
 async fn ten_deployments_on_postgres_lose_and_repeat_nothing() {
     if let Some(url) = tests::endpoints::required("LEASEHOLD_TEST_POSTGRES") {
-        nothing_is_lost_or_repeated_and_no_shard_is_silent(url, ONE_SECOND).await;
+        nothing_is_lost_or_repeated_and_no_shard_is_silent(World::new(url), ONE_SECOND).await;
     }
 }
 
 #[tokio::test]
 async fn ten_deployments_on_redis_lose_and_repeat_nothing() {
     if let Some(url) = tests::endpoints::required("LEASEHOLD_TEST_REDIS") {
-        nothing_is_lost_or_repeated_and_no_shard_is_silent(url, ONE_SECOND).await;
+        nothing_is_lost_or_repeated_and_no_shard_is_silent(World::new(url), ONE_SECOND).await;
     }
 }
 
-/// Without hints a gift is found with the next heartbeat; before and after it a shard is polled.
+/// Without hints, gifts are found by heartbeats. The silence of a shard contains the time between two polls, and that between two
+/// records, so the heartbeat interval has to be long enough to tell.
 #[tokio::test]
 async fn ten_deployments_on_dynamodb_lose_and_repeat_nothing() {
     let database = DynamodbServer::new();
-    nothing_is_lost_or_repeated_and_no_shard_is_silent(leases_in(&database), HEARTBEAT + ONE_SECOND).await;
+    let heartbeat = ONE_SECOND;
+    let mut world = World::new(leases_in(&database));
+    world.heartbeat = heartbeat;
+    nothing_is_lost_or_repeated_and_no_shard_is_silent(world, heartbeat).await;
 }
 
 #[tokio::test]

@@ -121,6 +121,8 @@ pub(crate) struct World {
     server: Server,
     leases: String,
     application: String,
+    /// How often each process heartbeats.
+    pub(crate) heartbeat: Duration,
     lines: Arc<Mutex<Lines>>,
     client: Client,
     pub(crate) produced: usize,
@@ -137,7 +139,7 @@ impl World {
             .http_client(aws_smithy_http_client::Builder::new().build_http());
         let application = format!("processes-{:016x}", fastrand::u64(..));
         let client = Client::from_conf(config.build());
-        Self { server, leases, application, lines: Arc::default(), client, produced: 0 }
+        Self { server, leases, application, heartbeat: HEARTBEAT, lines: Arc::default(), client, produced: 0 }
     }
 
     /// Starts a process with these further arguments.
@@ -146,7 +148,8 @@ impl World {
         command.args(["consume", "--stream", "orders", "--endpoint-url", &self.server.url, "--worker", worker]);
         command.args(["--leases", &self.leases, "--application", &self.application]);
         command.args(["--lease-duration", &format!("{LEASE_DURATION:?}")]);
-        command.args(["--heartbeat-interval", &format!("{HEARTBEAT:?}"), "--poll-interval", "200ms"]).args(arguments);
+        command.args(["--heartbeat-interval", &format!("{:?}", self.heartbeat), "--poll-interval", "200ms"]);
+        command.args(arguments);
         command.env("RUST_LOG", "consumer=info").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the command runs");
         let printed = BufReader::new(child.stdout.take().expect("its output is piped")).lines();

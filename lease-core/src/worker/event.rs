@@ -121,7 +121,10 @@ pub enum Event {
         stream: Name,
     },
     /// The worker is to hand over all it has and leave.
-    LeaveAsked,
+    LeaveAsked {
+        /// How much time it has. With little, it does not wait until the receivers of its leases are on the look-out.
+        within: Duration,
+    },
     /// The worker is to store what is done and end, and keep its leases for another process of its name.
     ReturnAsked {
         /// Within which time that process is back. Until then the others leave the leases alone.

@@ -14,6 +14,7 @@
 //! - Once it was late, anybody may believe it dead and be about to take its leases. From then on it reads only what it
 //!   has itself taken anew, by a write that such a taker's stale version loses against.
 //! - It gives a lease away, or takes one, only by its plan; and it gives only what is drained.
+//! - It goes on reading what it gives up until the receivers know, and looks often for what it is to receive.
 //! - It reads only the streams that it follows, which its row tells; one that it gives up, it hands over first.
 //! - It finishes a shard only after each of its children has a lease.
 
@@ -23,6 +24,7 @@ mod following;
 mod holding;
 mod leases;
 mod lending;
+mod notice;
 mod planning;
 mod pulse;
 mod settings;
@@ -76,6 +78,10 @@ pub struct Worker {
     table: Table,
     listing: Listing,
     plan: Option<Plan>,
+    /// Leases that the plan sends here, and that other live workers have yet to give.
+    expected: BTreeSet<LeaseKey>,
+    /// For how long to go on reading what is to be given away, so that its receivers can know of it.
+    notice: Duration,
     holdings: BTreeMap<LeaseKey, Holding>,
     /// Leases that this worker left to nobody because their processors kept failing, with the epoch since.
     stopped: BTreeMap<LeaseKey, Epoch>,
@@ -130,6 +136,7 @@ impl Worker {
         Self {
             nonce,
             pulse: Pulse::starting_at(Moment::START, row, &settings),
+            notice: settings.longest_notice(),
             settings,
             liveness: Liveness::default(),
             workers: Vec::new(),
@@ -139,6 +146,7 @@ impl Worker {
             table: Table::default(),
             listing: Listing::default(),
             plan: None,
+            expected: BTreeSet::new(),
             holdings: BTreeMap::new(),
             stopped: BTreeMap::new(),
             returning: None,
@@ -218,7 +226,7 @@ impl Worker {
             Event::ShardStopped { key, epoch, position } => self.on_shard_stopped(&key, epoch, position),
             Event::FollowAsked { stream, facts } => self.on_follow(stream, facts),
             Event::UnfollowAsked { stream } => self.on_unfollow(&stream),
-            Event::LeaveAsked => self.on_leave(),
+            Event::LeaveAsked { within } => self.on_leave(within),
             Event::ReturnAsked { within } => self.on_return(within),
         }
         if !self.ended {
@@ -234,7 +242,8 @@ impl Worker {
         self.pulse.hurry();
     }
 
-    fn on_leave(&mut self) {
+    fn on_leave(&mut self, within: Duration) {
+        self.limit_notice(within);
         self.pulse.row.leaving = true;
         self.pulse.hurry();
         self.chores.plan = true;

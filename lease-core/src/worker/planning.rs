@@ -30,6 +30,7 @@ impl Worker {
         let rows = self.table.rows().into_iter().flatten();
         let mine: Vec<Lease> = rows.filter(|row| row.is_owned_by(&me) && !row.is_finished()).cloned().collect();
         self.plan = Some(plan);
+        self.look_out_for_gifts();
 
         for step in steps {
             if !self.may_touch(step.key()) {
@@ -44,7 +45,9 @@ impl Worker {
                 }
                 Step::Take(key) if self.pulse.has_looked_round() || self.is_of_predecessor(&key) => self.take(&key),
                 Step::Take(_) => {}
-                Step::Give(key, receiver) if self.postpones_gifts_to(&receiver.name) => {
+                Step::Give(key, receiver)
+                    if self.postpones_gifts_to(&receiver.name) || !self.has_given_notice(&key, &receiver.name) =>
+                {
                     self.chores.postponed = true;
                     self.keep(&key);
                 }

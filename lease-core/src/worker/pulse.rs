@@ -14,6 +14,7 @@ pub(super) struct Pulse {
     pub(super) row: WorkerRow,
     interval: Duration,
     look_round: Duration,
+    short_pause: Duration,
     shortest_pause: Duration,
     validity: Duration,
     in_flight: Option<Beating>,
@@ -36,6 +37,10 @@ pub(super) struct Pulse {
     /// Since when the worker has been valid without a gap.
     valid_since: Option<Moment>,
     has_lapsed: bool,
+    /// Until then leases are about to come or go, and heartbeats come often.
+    often_until: Option<Moment>,
+    /// When the answer came to the first heartbeat that told the others what the row says now of leaving and of streams.
+    told: Option<Moment>,
 }
 
 /// A heartbeat on its way.
@@ -52,6 +57,7 @@ impl Pulse {
             row,
             interval: settings.heartbeat_interval,
             look_round: settings.look_round(),
+            short_pause: settings.short_pause(),
             shortest_pause: settings.shortest_pause(),
             validity: settings.validity(),
             in_flight: None,
@@ -66,6 +72,8 @@ impl Pulse {
             confirmed: None,
             valid_since: None,
             has_lapsed: false,
+            often_until: None,
+            told: None,
         }
     }
 
@@ -77,14 +85,19 @@ impl Pulse {
         self.in_flight = Some(Beating { sent: now, row: self.row.clone() });
         self.last_sent = Some(now);
         self.registering_since.get_or_insert(now);
-        self.next = now.after(self.interval);
+        let often = self.often_until.is_some_and(|until| now < until);
+        self.next = now.after(if often { self.short_pause } else { self.interval });
         Some(self.row.clone())
     }
 
     /// The heartbeat on its way was written. Returns when it was sent.
-    pub(super) fn confirmed(&mut self) -> Option<Moment> {
+    pub(super) fn confirmed(&mut self, now: Moment) -> Option<Moment> {
         let Beating { sent, row } = self.in_flight.take()?;
         self.row.heartbeat += 1;
+        let is_told = |before: &WorkerRow| (before.leaving, &before.streams) == (row.leaving, &row.streams);
+        if !self.written.as_ref().is_some_and(is_told) {
+            self.told = Some(now);
+        }
         self.written = Some(row);
         self.failures = 0;
         // Tries to register are one heartbeat, which others may have seen since the first of them.
@@ -121,6 +134,26 @@ impl Pulse {
         }
         let earliest = self.last_sent.map_or(Moment::START, |sent| sent.after(self.shortest_pause));
         self.next = self.next.min(earliest);
+    }
+
+    /// Leases are about to come or go: heartbeats come often until that moment.
+    pub(super) fn look_often_until(&mut self, until: Moment) {
+        self.often_until = self.often_until.max(Some(until));
+        if self.failures == 0 {
+            let earliest = self.last_sent.map_or(Moment::START, |sent| sent.after(self.short_pause));
+            self.next = self.next.min(earliest);
+        }
+    }
+
+    /// All leases have come that were to come.
+    pub(super) fn calm_down(&mut self) {
+        self.often_until = None;
+    }
+
+    /// When the answer came to the first heartbeat that told the others what the row in the registry says of leaving and of
+    /// streams. Whoever has beaten after that has read it.
+    pub(super) fn told(&self) -> Option<Moment> {
+        self.told
     }
 
     /// A heartbeat at this moment would tell something; it must not wait longer than that.

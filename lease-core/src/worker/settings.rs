@@ -102,6 +102,19 @@ impl WorkerSettings {
         self.lease_duration / 2
     }
 
+    /// The pause between heartbeats while leases are about to change hands, on a store without hints.
+    #[must_use]
+    pub fn short_pause(&self) -> Duration {
+        self.heartbeat_interval / 5
+    }
+
+    /// For how long a worker looks out for a gift before it is patient again, and for how long one that gives its leases up
+    /// waits for their receivers to know: all that are well heartbeat within it.
+    #[must_use]
+    pub fn longest_notice(&self) -> Duration {
+        self.heartbeat_interval * 2
+    }
+
     /// The shortest pause between heartbeats, when there is news to tell or to hear. A lease that is given with a hint
     /// reaches its new owner within it.
     #[must_use]

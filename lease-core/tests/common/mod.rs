@@ -3,4 +3,5 @@
 
 pub(crate) mod process;
 pub(crate) mod rows;
+pub(crate) mod silence;
 pub(crate) mod world;

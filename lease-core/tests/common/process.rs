@@ -29,6 +29,8 @@ pub(crate) struct Process {
     pub(crate) readers: BTreeMap<LeaseKey, Epoch>,
     /// Its readers ask for a checkpoint whenever the last one is stored.
     pub(crate) is_busy: bool,
+    /// Its readers never come to the end of the batch in hand.
+    pub(crate) never_drains: bool,
     pub(crate) calls: Calls,
     pub(crate) ending: Option<Ending>,
     pub(crate) stops: Vec<StopReason>,
@@ -61,6 +63,7 @@ impl Process {
             frozen: false,
             readers: BTreeMap::new(),
             is_busy: false,
+            never_drains: false,
             calls: Calls::default(),
             ending: None,
             stops: Vec::new(),
@@ -148,6 +151,7 @@ impl Process {
                 self.started_at.insert(lease.key.clone(), lease.position);
                 self.is_busy.then(|| next_checkpoint(lease.key, lease.epoch, letters))
             }
+            Command::DrainShard { .. } if self.never_drains => None,
             Command::DrainShard { key, epoch } => {
                 self.readers.remove(&key);
                 Some(Event::Drained { key, epoch, position: Some(position(letters)) })

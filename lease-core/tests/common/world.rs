@@ -1,18 +1,22 @@
 //! A fleet of workers over one memory store, in virtual time: the whole protocol without a runtime.
 
+mod observed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lease_core::testing::block_on_ready;
-use lease_core::worker::{Command, Ending, Event, StopReason, Worker, WorkerSettings};
+use lease_core::worker::{Command, Event, Worker, WorkerSettings};
 use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts, WorkerId, WorkerRow};
 use stream_types::{Name, Position, Shard, Timestamp};
 
 pub(crate) use super::process::Weather;
-use super::process::{Calls, Loan, Process};
+use super::process::{Loan, Process};
 use super::rows::{facts, name, shards};
+use super::silence::Silence;
 
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(crate) const LEAVE_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) const LEASE_DURATION: Duration = Duration::from_secs(10);
 
 /// How long an answer takes. A prime number of microseconds, so that workers do not march in step.
@@ -35,6 +39,7 @@ pub(crate) struct World {
     pub(crate) has_hints: bool,
     /// Who read a shard to its end.
     ended: BTreeSet<LeaseKey>,
+    silence: Silence,
 }
 
 impl World {
@@ -48,6 +53,7 @@ impl World {
             shards: BTreeMap::from([(name("stream"), shards)]),
             has_hints: false,
             ended: BTreeSet::new(),
+            silence: Silence::default(),
         }
     }
 
@@ -109,7 +115,7 @@ impl World {
     }
 
     pub(crate) fn leave(&mut self, worker: &str) {
-        self.deliver(worker, Event::LeaveAsked);
+        self.deliver(worker, Event::LeaveAsked { within: LEAVE_WITHIN });
     }
 
     /// The worker ends, and says that another process of its name comes within that time.
@@ -133,6 +139,11 @@ impl World {
     /// From now on, every reader that the process starts has a checkpoint under way all the time.
     pub(crate) fn keep_busy(&mut self, worker: &str) {
         self.process(worker).is_busy = true;
+    }
+
+    /// The worker's readers never come to the end of the batch in hand.
+    pub(crate) fn never_drain(&mut self, worker: &str) {
+        self.process(worker).never_drains = true;
     }
 
     pub(crate) fn add_shard(&mut self, shard: Shard) {
@@ -255,49 +266,6 @@ impl World {
         self.leases().into_iter().find(|lease| lease.key.shard.as_str() == shard).expect("the shard has a lease")
     }
 
-    /// How many leases each process reads under, itself being valid.
-    pub(crate) fn reading(&self) -> BTreeMap<&str, usize> {
-        self.processes
-            .iter()
-            .map(|(worker, process)| (worker.as_str(), process.valid_readers(self.now).count()))
-            .collect()
-    }
-
-    pub(crate) fn is_reading(&self, worker: &str, shard: &str) -> bool {
-        let process = self.processes.get(worker);
-        process.is_some_and(|process| process.valid_readers(self.now).any(|key| key.shard.as_str() == shard))
-    }
-
-    pub(crate) fn calls(&self, worker: &str) -> Calls {
-        self.processes[worker].calls
-    }
-
-    pub(crate) fn ending(&self, worker: &str) -> Option<&Ending> {
-        self.processes[worker].ending.as_ref()
-    }
-
-    pub(crate) fn warnings(&self, worker: &str) -> usize {
-        self.processes[worker].warnings
-    }
-
-    /// The position at which the worker last started to read the shard.
-    pub(crate) fn started_at(&self, worker: &str, shard: &str) -> Position {
-        let started = self.processes[worker].started_at.iter().find(|(key, _)| key.shard.as_str() == shard);
-        started.expect("it was started").1.clone()
-    }
-
-    pub(crate) fn stops(&self, worker: &str) -> &[StopReason] {
-        &self.processes[worker].stops
-    }
-
-    /// Whether all runnable shards are read, and the readers' counts differ by at most one.
-    pub(crate) fn is_level(&self) -> bool {
-        let counts: Vec<usize> = self.reading().into_values().collect();
-        let shard_count: usize = self.shards.values().map(Vec::len).sum();
-        let all_read = counts.iter().sum::<usize>() == shard_count - self.ended.len();
-        all_read && counts.iter().max() <= counts.iter().min().map(|min| min + 1).as_ref()
-    }
-
     /// Lets time pass until the condition holds; returns how long that took.
     pub(crate) fn run_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) -> Duration {
         let start = self.now;
@@ -346,7 +314,7 @@ impl World {
     }
 
     /// Nobody believes to own what another one believes to own.
-    fn check(&self) {
+    fn check(&mut self) {
         let mut owners = BTreeMap::new();
         for (worker, process) in &self.processes {
             for key in process.valid_readers(self.now) {
@@ -354,6 +322,7 @@ impl World {
                 assert!(other.is_none(), "{key} is read by {worker} and {other:?} at {:?}", self.now);
             }
         }
+        self.silence.note(self.now, owners.into_keys().cloned().collect());
     }
 
     fn deliver(&mut self, to: &str, event: Event) {
@@ -375,7 +344,11 @@ impl World {
             Command::ListShards { stream } => self.shards.get(stream).cloned().unwrap_or_default(),
             _ => Vec::new(),
         };
-        let is_news = matches!(&command, Command::Put { next, .. } if next.last_change.is_news());
+        let is_news = match &command {
+            Command::Put { next, .. } => next.last_change.is_news(),
+            Command::Heartbeat(row) => row.is_news(),
+            _ => false,
+        };
         let answer = self.process(from).carry_out(command, &store, shards, letters);
         answer.into_iter().for_each(|event| self.post(from, event));
         if self.has_hints && is_news {
