@@ -26,7 +26,7 @@ use crate::{LeaseKey, WorkerId};
 /// assert_eq!(mine.owner, Some(me));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// Which shard of which stream.
     pub key: LeaseKey,
@@ -51,7 +51,7 @@ pub struct Lease {
 }
 
 /// What every lease of a stream repeats about the stream, so that no row of its own is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StreamFacts {
     /// When the stream was created. A stream deleted and created again under its name is another stream.
     pub created: Option<Timestamp>,

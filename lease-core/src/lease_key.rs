@@ -15,6 +15,7 @@ use stream_types::{InvalidShardId, Name, ShardId};
 /// let key: LeaseKey = "orders/shardId-000000000003".parse()?;
 /// assert_eq!(key.stream.as_str(), "orders");
 /// assert_eq!(key.shard.as_str(), "shardId-000000000003");
+/// assert_eq!(format!("{key} {key:?}"), "orders/shardId-000000000003 orders/shardId-000000000003");
 /// # Ok::<(), lease_core::InvalidLeaseKey>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -30,7 +30,7 @@ use crate::{Incarnation, Moment, WorkerRow};
 /// assert!(!liveness.is_alive(&row.name, lease_duration));
 /// # Ok::<(), stream_types::InvalidName>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub struct Liveness {
     seen: BTreeMap<Name, Sighting>,
     /// Rows were read before: one that comes now comes from somebody alive.
@@ -39,7 +39,7 @@ pub struct Liveness {
     gone: BTreeMap<Name, Incarnation>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 struct Sighting {
     incarnation: Incarnation,
     heartbeat: u64,
@@ -170,5 +170,38 @@ mod tests {
         liveness.observe(std::slice::from_ref(&other), at(3), at(3));
         liveness.observe(&[other, successor], at(4), at(4));
         assert!(liveness.has_beaten(&row.name), "another process of the name has come");
+    }
+
+    #[test]
+    fn no_more_than_a_hundred_of_those_whose_rows_went_are_remembered() {
+        let rows: Vec<WorkerRow> = (0..250).map(|index| worker_row(&format!("worker-{index}"))).collect();
+        let mut liveness = Liveness::default();
+        liveness.observe(&rows, at(0), at(0));
+        liveness.observe(&[], at(1), at(1));
+        assert_eq!(liveness.gone.len(), Liveness::REMEMBERED);
+    }
+
+    #[test]
+    fn no_verdict_is_waited_for_on_the_dead() {
+        let row = worker_row("one");
+        let patience = Duration::from_secs(10);
+        let mut liveness = Liveness::default();
+        liveness.observe(std::slice::from_ref(&row), at(0), at(1));
+        assert_eq!(liveness.next_verdict(|_| patience), Some(at(11)));
+        liveness.observe(std::slice::from_ref(&row), at(11), at(12));
+        assert_eq!((liveness.is_alive(&row.name, patience), liveness.next_verdict(|_| patience)), (false, None));
+    }
+
+    #[test]
+    fn a_worker_has_beaten_since_a_moment_when_its_row_changed_after_it() {
+        let row = worker_row("one");
+        let mut liveness = Liveness::default();
+        liveness.observe(std::slice::from_ref(&row), at(0), at(1));
+        liveness.observe(std::slice::from_ref(&row), at(2), at(3));
+        assert!(liveness.has_beaten_since(&row.name, at(0)));
+        assert!(!liveness.has_beaten_since(&row.name, at(1)), "it was read again, but did not change");
+        liveness.observe(&[WorkerRow { heartbeat: row.heartbeat + 1, ..row.clone() }], at(4), at(5));
+        assert!(liveness.has_beaten_since(&row.name, at(4)));
+        assert!(!liveness.has_beaten_since(&worker_row("other").name, at(0)));
     }
 }

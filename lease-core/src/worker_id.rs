@@ -5,6 +5,17 @@ use std::fmt;
 use stream_types::Name;
 
 /// One running consumer process: a name that may outlive it, and an incarnation that does not.
+///
+/// ```
+/// use lease_core::{Incarnation, WorkerId};
+/// use stream_types::Name;
+///
+/// let first = Incarnation::first(7);
+/// let id = WorkerId { name: Name::new("pod-1")?, incarnation: first.successor(0xc0ffee) };
+/// assert_eq!(id.to_string(), "pod-1#2", "as people name it");
+/// assert_eq!(id.incarnation.to_string(), "2.0000000000c0ffee", "with the nonce, which tells any two processes apart");
+/// # Ok::<(), stream_types::InvalidName>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId {
     /// Stable over restarts where the user can make it so, such as the name of a pod.

@@ -10,7 +10,7 @@ use crate::plan::PlanVersion;
 use crate::{Incarnation, WorkerId};
 
 /// One row per worker: that it lives, and what the others must know to plan with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WorkerRow {
     /// The worker's name: the key of the row.
     pub name: Name,

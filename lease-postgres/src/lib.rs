@@ -23,6 +23,7 @@
 //!
 //! Encrypted connections need one of sqlx's TLS features, which your own `Cargo.toml` turns on.
 
+mod address;
 mod error;
 mod hints;
 mod prepare;

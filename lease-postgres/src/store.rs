@@ -1,7 +1,6 @@
 //! The store.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +9,11 @@ use lease_core::{
     Beat, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation,
     Version, WorkerRow,
 };
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use stream_types::Name;
 
+use crate::address;
 use crate::error::store_error;
 use crate::hints::PostgresHints;
 use crate::row::{self, Statement, column_number};
@@ -45,7 +45,7 @@ impl PostgresStore {
     /// The URL is none, the server cannot be reached, or it refuses the user.
     pub async fn connect(url: &str, application: Name) -> Result<Self, StoreError> {
         let failed = |error| store_error(StoreOperation::Connect, error);
-        let options = PgConnectOptions::from_str(url).map_err(failed)?;
+        let options = address::options(url)?;
         // The pool would try a server that refuses again and again, and then only say that it took too long.
         let probe = PgConnection::connect_with(&options);
         let probe = tokio::time::timeout(ACQUIRE_TIMEOUT, probe).await.map_err(|_| {

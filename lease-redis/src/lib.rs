@@ -35,6 +35,7 @@
 //! Encrypted connections (`rediss://`) need one of the TLS features of the crate `redis`, which your own `Cargo.toml` turns
 //! on, such as `tokio-rustls-comp`.
 
+mod address;
 mod codec;
 mod connection;
 mod error;

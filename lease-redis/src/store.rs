@@ -12,9 +12,9 @@ use redis::cluster::ClusterClient;
 use redis::{Arg, Client, Pipeline, Value, cmd, pipe};
 use stream_types::Name;
 
+use crate::address;
 use crate::codec::{decode_lease, decode_worker, encode_lease, encode_worker};
 use crate::connection::{Connection, attentive};
-use crate::error::store_error;
 use crate::hints::RedisHints;
 use crate::keys::Keys;
 use crate::scripts::{Scripts, WRITE_LEASE};
@@ -49,8 +49,7 @@ impl RedisStore {
     ///
     /// Those of [`RedisStore::from_client`], and the URL is none.
     pub async fn connect(url: &str, application: Name) -> Result<Self, StoreError> {
-        let client = Client::open(url).map_err(|error| store_error(StoreOperation::Connect, error))?;
-        Self::from_client(client, application, RedisSettings::default()).await
+        Self::from_client(address::client(url)?, application, RedisSettings::default()).await
     }
 
     /// Connects by a client of yours.

@@ -76,7 +76,7 @@ pub enum InvalidShardId {
 }
 
 /// A shard as its stream lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shard {
     /// Its id.
     pub id: ShardId,

@@ -57,7 +57,7 @@ impl fmt::Display for PlanVersion {
 }
 
 /// What a worker knows of the table when it plans.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct Snapshot<'rows> {
     /// The rows of the workers believed alive, those on their way out included, in any order.
     pub workers: Vec<&'rows WorkerRow>,
@@ -82,7 +82,7 @@ pub struct Snapshot<'rows> {
 /// assert_eq!(plan.target(&lease.key), Some(&me.name));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Plan {
     version: PlanVersion,
     /// Ascending by key.
@@ -90,7 +90,7 @@ pub struct Plan {
 }
 
 /// Where the plan wants one runnable lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Assignment {
     /// The lease.
     pub key: LeaseKey,
@@ -99,7 +99,7 @@ pub struct Assignment {
 }
 
 /// One thing that a worker has to do for the plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Take a lease that no live worker owns.
     Take(LeaseKey),

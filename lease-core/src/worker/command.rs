@@ -7,7 +7,7 @@ use stream_types::{HashRange, Name, Position, Timestamp};
 use crate::{Epoch, Expected, Incarnation, Lease, LeaseKey, Version, WorkerId, WorkerRow};
 
 /// Something to be done, in any order and at the same time as others, unless it concerns the same lease.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 #[allow(clippy::large_enum_variant, reason = "a command lives until it is carried out")]
 pub enum Command {
     /// Write this row and read those of all workers.
@@ -84,7 +84,7 @@ pub enum Command {
 }
 
 /// Something that people should know.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Warning {
     /// The stream has forgotten a shard before all of it was read, by its retention.
@@ -162,7 +162,7 @@ pub enum Warning {
 }
 
 /// Why a shard's reader must stop at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StopReason {
     /// The lease row says that somebody else may read the shard.
     LeaseLost,
@@ -173,7 +173,7 @@ pub enum StopReason {
 }
 
 /// Why a checkpoint was not stored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The worker no longer has the lease. Stop working on the shard: its records go to another worker.
@@ -193,7 +193,7 @@ pub enum CheckpointError {
 }
 
 /// How a worker's life ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ending {
     /// It handed over all it had, as it was asked to.

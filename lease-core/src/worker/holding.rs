@@ -7,7 +7,7 @@ use stream_types::{Position, Shard};
 use crate::{Epoch, Moment};
 
 /// What a worker does with a lease that it has.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Holding {
     pub(super) epoch: Epoch,
     pub(super) activity: Activity,
@@ -18,7 +18,7 @@ pub(super) struct Holding {
     failures: u32,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(super) enum Activity {
     /// The shard is being read.
     Reading,

@@ -62,7 +62,7 @@ use crate::{Epoch, Incarnation, LeaseKey, Liveness, Moment, StreamFacts, WorkerI
 /// assert!(matches!(commands[..], [Command::Heartbeat(_)]));
 /// # Ok::<(), stream_types::InvalidName>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct Worker {
     settings: WorkerSettings,
     nonce: u64,
@@ -98,7 +98,7 @@ pub struct Worker {
 }
 
 /// When the leases are listed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 struct Listing {
     wanted: bool,
     /// The next heartbeat is to be followed by a list.
@@ -113,7 +113,7 @@ struct Listing {
 }
 
 /// What has to be looked at again before the next event, since something that it depends on has changed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 struct Chores {
     plan: bool,
     repair: bool,

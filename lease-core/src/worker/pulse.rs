@@ -8,7 +8,7 @@ use super::WorkerSettings;
 use crate::{Incarnation, Moment, WorkerRow};
 
 /// The rhythm of heartbeats, and the validity that confirmed ones give.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Pulse {
     /// The row as it will be written next.
     pub(super) row: WorkerRow,
@@ -44,7 +44,7 @@ pub(super) struct Pulse {
 }
 
 /// A heartbeat on its way.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 struct Beating {
     sent: Moment,
     row: WorkerRow,

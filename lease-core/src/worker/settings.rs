@@ -6,7 +6,7 @@ use std::time::Duration;
 use stream_types::Name;
 
 /// How a worker behaves, checked as a whole by [`WorkerSettings::validate`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WorkerSettings {
     /// How long a worker may be silent before others may take its leases. Default 10 s.
     ///

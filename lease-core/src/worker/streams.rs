@@ -9,7 +9,7 @@ use super::table::Table;
 use crate::{Lease, LeaseKey, Moment, StreamFacts, WorkerId};
 
 /// A stream that the worker follows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Stream {
     /// As a first worker of the application would store them.
     facts: StreamFacts,

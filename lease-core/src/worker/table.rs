@@ -9,7 +9,7 @@ use super::Command;
 use crate::{Change, Epoch, Expected, Lease, LeaseKey, Moment, Version};
 
 /// The rows of the last list, brought up to date by the worker's own writes, and the writes under way.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub(super) struct Table {
     /// Absent until the first list.
     rows: Option<BTreeMap<LeaseKey, Lease>>,
@@ -24,7 +24,7 @@ pub(super) struct Table {
 }
 
 /// A write that is on its way, or waits to be sent again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Write {
     expected: Expected,
     pub(super) next: Lease,

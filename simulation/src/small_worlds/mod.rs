@@ -4,13 +4,14 @@
 //! calls of different workers; time passes only when no call is under way, unless its worker is frozen. Within these bounds
 //! nothing is left to chance: all states that can be reached are, each once.
 
+mod shared;
 mod state;
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use self::state::State;
 pub use self::state::{Bounds, Move};
-use crate::fnv::Fnv;
 
 /// What a search has found.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +73,7 @@ pub fn told(bounds: Bounds, path: &[Move]) -> Vec<String> {
 
 /// Two states that look the same are the same: all that they are made of is ordered.
 fn fingerprint(state: &State) -> u64 {
-    let mut hash = Fnv::default();
-    hash.take(format_args!("{state:?}"));
-    hash.value()
+    let mut hash = DefaultHasher::new();
+    state.hash(&mut hash);
+    hash.finish()
 }

@@ -1,16 +1,17 @@
 //! One state of a small world, and the steps out of it.
 
 mod settling;
+mod table;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use lease_core::worker::{Command, Event, Worker, WorkerSettings};
-use lease_core::{
-    Beat, Epoch, Expected, Lease, LeaseKey, Moment, Outcome, StoreErrorKind, StreamFacts, Version, WorkerRow,
-};
+use lease_core::{Epoch, Lease, LeaseKey, Moment, StoreErrorKind, StreamFacts, WorkerRow};
 use stream_types::{Name, Shard, ShardId, StartPosition};
+
+use super::shared::Shared;
 
 /// How large the world is, and how much may go wrong in it.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +55,7 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const LEASE_DURATION: Duration = Duration::from_secs(3);
 
 /// A running process.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 struct Process {
     worker: Worker,
     started: Duration,
@@ -63,13 +64,16 @@ struct Process {
     readers: BTreeMap<LeaseKey, Epoch>,
 }
 
+/// A process, if one runs under that number.
+type Slot = Option<Shared<Process>>;
+
 #[derive(Clone)]
 pub(crate) struct State {
     bounds: Bounds,
     now: Duration,
-    leases: BTreeMap<LeaseKey, Lease>,
-    registry: BTreeMap<Name, WorkerRow>,
-    processes: Vec<Option<Process>>,
+    leases: Shared<BTreeMap<LeaseKey, Lease>>,
+    registry: Shared<BTreeMap<Name, WorkerRow>>,
+    processes: Vec<Slot>,
     starts: u64,
     faults_left: u8,
     has_ended: bool,
@@ -77,10 +81,10 @@ pub(crate) struct State {
 }
 
 /// Without the way that led here: two ways to one state are one.
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
         let Self { now, leases, registry, processes, faults_left, has_ended, .. } = self;
-        write!(f, "{now:?} {leases:?} {registry:?} {processes:?} {faults_left} {has_ended}")
+        (now, leases, registry, processes, faults_left, has_ended).hash(hasher);
     }
 }
 
@@ -100,8 +104,8 @@ impl State {
         let mut state = Self {
             bounds,
             now: Duration::ZERO,
-            leases: BTreeMap::new(),
-            registry: BTreeMap::new(),
+            leases: Shared::new(BTreeMap::new()),
+            registry: Shared::new(BTreeMap::new()),
             processes: vec![None; bounds.workers],
             starts: 0,
             faults_left: bounds.faults,
@@ -142,7 +146,7 @@ impl State {
         if self.now >= self.bounds.length {
             return moves;
         }
-        let running = |process: &Option<Process>| process.as_ref().is_some_and(|process| !process.is_frozen);
+        let running = |process: &Slot| process.as_ref().is_some_and(|process| !process.is_frozen);
         let with_calls: Vec<usize> = self.indices(|process| running(process) && has_calls(process));
         moves.extend(with_calls.iter().map(|index| Move::Answer(*index)));
         if with_calls.is_empty() && self.processes.iter().any(running) {
@@ -159,7 +163,7 @@ impl State {
             moves.extend(self.indices(running).into_iter().flat_map(|index| [Move::Crash(index), Move::Freeze(index)]));
         }
         let first = LeaseKey::new(stream(), shard(0, &[]).id);
-        let reads_first = |process: &Option<Process>| {
+        let reads_first = |process: &Slot| {
             running(process) && process.as_ref().is_some_and(|process| process.readers.contains_key(&first))
         };
         if self.bounds.reshards && !self.has_ended && self.processes.iter().any(reads_first) {
@@ -168,7 +172,7 @@ impl State {
         moves
     }
 
-    fn indices(&self, is_one: impl Fn(&Option<Process>) -> bool) -> Vec<usize> {
+    fn indices(&self, is_one: impl Fn(&Slot) -> bool) -> Vec<usize> {
         (0..self.processes.len()).filter(|index| is_one(&self.processes[*index])).collect()
     }
 
@@ -202,13 +206,14 @@ impl State {
         let name = Name::new(format!("worker-{index}")).expect("letters are a name");
         let worker = Worker::new(name, self.starts, settings, BTreeMap::from([(stream(), facts)]));
         let (calls, readers) = (VecDeque::new(), BTreeMap::new());
-        self.processes[index] = Some(Process { worker, started: self.now, is_frozen: false, calls, readers });
+        let process = Process { worker, started: self.now, is_frozen: false, calls, readers };
+        self.processes[index] = Some(Shared::new(process));
         self.tell(index, Event::TimePassed);
     }
 
     fn set_frozen(&mut self, index: usize, is_frozen: bool) {
         if let Some(process) = &mut self.processes[index] {
-            process.is_frozen = is_frozen;
+            process.change().is_frozen = is_frozen;
         }
         if !is_frozen {
             self.tell(index, Event::TimePassed);
@@ -218,10 +223,10 @@ impl State {
     fn end_shard(&mut self) {
         self.has_ended = true;
         let key = LeaseKey::new(stream(), shard(0, &[]).id);
-        let reads =
-            |process: &Option<Process>| process.as_ref().is_some_and(|process| process.readers.contains_key(&key));
+        let reads = |process: &Slot| process.as_ref().is_some_and(|process| process.readers.contains_key(&key));
         let Some(index) = self.processes.iter().position(reads) else { return };
-        let Some(epoch) = self.processes[index].as_mut().and_then(|process| process.readers.remove(&key)) else {
+        let Some(epoch) = self.processes[index].as_mut().and_then(|process| process.change().readers.remove(&key))
+        else {
             return;
         };
         self.tell(index, Event::ShardEnded { key, epoch, children: vec![self.child()] });
@@ -238,14 +243,15 @@ impl State {
 
     /// Time passes until the first worker that is not frozen has something to do.
     fn wait(&mut self) {
-        let wake = |process: &Process| process.worker.next_wake().map(|moment| process.started + moment.elapsed());
-        let awake = |process: &&Process| !process.is_frozen;
+        let wake =
+            |process: &Shared<Process>| process.worker.next_wake().map(|moment| process.started + moment.elapsed());
+        let awake = |process: &&Shared<Process>| !process.is_frozen;
         let Some(next) = self.processes.iter().flatten().filter(awake).filter_map(wake).min() else {
             self.now = self.bounds.length;
             return;
         };
         self.now = self.now.max(next);
-        let due = |process: &Option<Process>| {
+        let due = |process: &Slot| {
             process.as_ref().is_some_and(|process| !process.is_frozen && wake(process) <= Some(self.now))
         };
         for index in self.indices(due) {
@@ -258,7 +264,7 @@ impl State {
         let (now, shards) = (self.now, self.shards());
         // Whoever reads the closed shard once more comes to its end once more.
         let closed = self.has_ended.then(|| (LeaseKey::new(stream(), shard(0, &[]).id), self.child()));
-        let Some(process) = &mut self.processes[index] else { return };
+        let Some(process) = self.processes[index].as_mut().map(Shared::change) else { return };
         let mut events = VecDeque::from([event]);
         let mut is_over = false;
         while let Some(event) = events.pop_front() {
@@ -296,7 +302,7 @@ impl State {
 
     /// The oldest call of a worker arrives, or not, and so does its reply.
     fn call(&mut self, index: usize, arrives: bool, is_answered: bool) -> Checked {
-        let Some(call) = self.processes[index].as_mut().and_then(|process| process.calls.pop_front()) else {
+        let Some(call) = self.processes[index].as_mut().and_then(|process| process.change().calls.pop_front()) else {
             return Ok(());
         };
         let kind = if arrives { StoreErrorKind::Ambiguous } else { StoreErrorKind::Unavailable };
@@ -321,7 +327,7 @@ impl State {
             }
             Command::Forget(row) => {
                 if arrives && self.registry.get(&row.name) == Some(&row) {
-                    self.registry.remove(&row.name);
+                    self.registry.change().remove(&row.name);
                 }
                 None
             }
@@ -329,45 +335,6 @@ impl State {
         };
         self.check_rows(&before)?;
         event.into_iter().for_each(|event| self.tell(index, event));
-        Ok(())
-    }
-
-    fn heartbeat(&mut self, row: WorkerRow) -> Beat {
-        if let Some(by) = self.registry.get(&row.name).filter(|stored| !row.may_replace(stored)) {
-            return Beat::Replaced { by: by.clone() };
-        }
-        self.registry.insert(row.name.clone(), row);
-        Beat::Written { workers: self.registry.values().cloned().collect(), epoch_floor: Epoch::NEVER_OWNED }
-    }
-
-    fn put(&mut self, expected: Expected, next: Lease) -> Outcome<Lease> {
-        let current = self.leases.get(&next.key);
-        let found = current.map_or(Expected::Absent, |row| Expected::Version(row.version));
-        if found != expected {
-            return Outcome::Conflict { current: current.cloned() };
-        }
-        self.leases.insert(next.key.clone(), next);
-        Outcome::Applied
-    }
-
-    fn delete(&mut self, key: &LeaseKey, expected: Version) -> Outcome<Lease> {
-        let current = self.leases.get(key);
-        if current.map(|row| row.version) != Some(expected) {
-            return Outcome::Conflict { current: current.cloned() };
-        }
-        self.leases.remove(key);
-        Outcome::Applied
-    }
-
-    /// Epochs never go back, and each change of owner has one of its own.
-    fn check_rows(&self, before: &BTreeMap<LeaseKey, Lease>) -> Checked {
-        for (key, after) in &self.leases {
-            let Some(before) = before.get(key).filter(|before| *before != after) else { continue };
-            let new_owner = after.owner.is_some() && after.owner != before.owner;
-            if after.epoch < before.epoch || (new_owner && after.epoch == before.epoch) {
-                return Err(format!("{key} goes from {before:?} to {after:?}"));
-            }
-        }
         Ok(())
     }
 
@@ -395,6 +362,6 @@ impl State {
     }
 }
 
-fn has_calls(process: &Option<Process>) -> bool {
+fn has_calls(process: &Slot) -> bool {
     process.as_ref().is_some_and(|process| !process.calls.is_empty())
 }

@@ -1,0 +1,36 @@
+//! What a store's error says to the program, and to a person.
+
+use std::error::Error as _;
+
+use lease_core::StoreErrorKind::{Ambiguous, Corrupt, Invalid, Throttled, Unavailable};
+use lease_core::{StoreError, StoreOperation};
+
+#[test]
+fn the_kind_tells_whether_to_try_again_and_whether_anything_was_written() {
+    for (kind, is_retryable, has_no_side_effects) in [
+        (Throttled, true, true),
+        (Unavailable, true, true),
+        (Ambiguous, true, false),
+        (Corrupt, false, true),
+        (Invalid, false, true),
+    ] {
+        let error = StoreError::new(kind, StoreOperation::Put, "what happened");
+        let told = (error.kind(), kind.is_retryable(), error.is_retryable(), error.has_no_side_effects());
+        assert_eq!(told, (kind, is_retryable, is_retryable, has_no_side_effects));
+        // What may pass may also have happened, if a write came before it.
+        let after = error.after_a_write();
+        assert_eq!(after.kind(), if is_retryable { Ambiguous } else { kind });
+        assert_eq!(after.operation(), StoreOperation::Put);
+    }
+}
+
+#[test]
+fn an_error_names_its_cause() {
+    let cause = std::io::Error::other("the cable");
+    let error = StoreError::new(Unavailable, StoreOperation::List, "no answer").caused_by(cause);
+    assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("the cable"));
+    let error = error.with_kind(Invalid);
+    assert_eq!((error.kind(), error.source().is_some()), (Invalid, true));
+    assert_eq!(error.to_string(), "the lease store refuses a list: no answer");
+    assert!(StoreError::new(Invalid, StoreOperation::List, "no").source().is_none());
+}

@@ -1,0 +1,48 @@
+//! The lease table of a small world.
+
+use std::collections::BTreeMap;
+
+use lease_core::{Beat, Epoch, Expected, Lease, LeaseKey, Outcome, Version, WorkerRow};
+
+use super::{Checked, State};
+
+impl State {
+    pub(super) fn heartbeat(&mut self, row: WorkerRow) -> Beat {
+        if let Some(by) = self.registry.get(&row.name).filter(|stored| !row.may_replace(stored)) {
+            return Beat::Replaced { by: by.clone() };
+        }
+        self.registry.change().insert(row.name.clone(), row);
+        Beat::Written { workers: self.registry.values().cloned().collect(), epoch_floor: Epoch::NEVER_OWNED }
+    }
+
+    pub(super) fn put(&mut self, expected: Expected, next: Lease) -> Outcome<Lease> {
+        let current = self.leases.get(&next.key);
+        let found = current.map_or(Expected::Absent, |row| Expected::Version(row.version));
+        if found != expected {
+            return Outcome::Conflict { current: current.cloned() };
+        }
+        self.leases.change().insert(next.key.clone(), next);
+        Outcome::Applied
+    }
+
+    pub(super) fn delete(&mut self, key: &LeaseKey, expected: Version) -> Outcome<Lease> {
+        let current = self.leases.get(key);
+        if current.map(|row| row.version) != Some(expected) {
+            return Outcome::Conflict { current: current.cloned() };
+        }
+        self.leases.change().remove(key);
+        Outcome::Applied
+    }
+
+    /// Epochs never go back, and each change of owner has one of its own.
+    pub(super) fn check_rows(&self, before: &BTreeMap<LeaseKey, Lease>) -> Checked {
+        for (key, after) in self.leases.iter() {
+            let Some(before) = before.get(key).filter(|before| *before != after) else { continue };
+            let new_owner = after.owner.is_some() && after.owner != before.owner;
+            if after.epoch < before.epoch || (new_owner && after.epoch == before.epoch) {
+                return Err(format!("{key} goes from {before:?} to {after:?}"));
+            }
+        }
+        Ok(())
+    }
+}
