@@ -43,6 +43,24 @@ fn busy_shards_are_handed_over_at_once() {
     assert!(busy <= idle + Duration::from_millis(50), "{busy:?}, and {idle:?} when nothing is under way");
 }
 
+/// Found by the simulation: the plan was made while the reply to the take was missing, and none after it. The newcomer stood idle
+/// until the next audit.
+#[test]
+fn a_lease_that_is_taken_while_a_new_plan_wants_it_elsewhere_is_given_there() {
+    for delay in (0..1_500).step_by(10).map(Duration::from_millis) {
+        let mut world = World::new(shards(3));
+        world.start("a");
+        world.run_for(Duration::from_millis(400));
+        world.set_weather("a", Weather::RepliesLost);
+        world.run_for(delay);
+        world.start("b");
+        world.run_for(HEARTBEAT);
+        world.set_weather("a", Weather::Fair);
+        let took = world.run_until("level", World::is_level);
+        assert!(took <= HEARTBEAT * 5, "b came {delay:?} after replies began to be lost: {took:?}");
+    }
+}
+
 /// A write that was under way while the worker was late is answered after it has listed the leases again.
 #[test]
 fn a_write_answered_after_a_lapse_does_not_leave_the_shard_unread() {
@@ -107,6 +125,17 @@ fn a_stream_created_again_under_its_name_is_refused() {
     world.run_until("it refuses", |world| world.ending("a").is_some());
     assert!(matches!(world.ending("a"), Some(Ending::StreamRecreated { .. })), "{:?}", world.ending("a"));
     assert_eq!(world.reading()["a"], 0);
+}
+
+#[test]
+fn workers_of_one_stream_agree_on_when_it_was_created() {
+    let mut world = World::new(shards(4));
+    for worker in ["a", "b"] {
+        world.start_with_stream_created(worker, Timestamp::from_unix_millis(2));
+    }
+    world.run_until("level", World::is_level);
+    world.run_for(Duration::from_secs(120));
+    assert_eq!((world.ending("a"), world.ending("b"), world.reading()["a"]), (None, None, 2));
 }
 
 #[test]

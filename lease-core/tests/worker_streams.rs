@@ -141,6 +141,25 @@ fn a_lease_that_is_given_to_a_worker_while_it_gives_the_stream_up_is_not_read_th
     }
 }
 
+/// Each list of a stream's shards is a call that Kinesis limits.
+#[test]
+fn one_follower_lists_the_shards_of_a_stream_and_once_a_minute() {
+    let mut world = World::new(shards(6));
+    world.add_stream("payments", payments(3));
+    for (worker, streams) in [("a", &["stream"][..]), ("b", &["stream", "payments"]), ("c", &["stream", "payments"])] {
+        world.start_following(worker, streams);
+    }
+    world.run_until("all are read", |world| world.reading().values().sum::<usize>() == 9);
+    world.run_for(Duration::from_secs(120));
+    let lists = |world: &World| ["a", "b", "c"].map(|worker| world.calls(worker).shard_lists);
+    let before = lists(&world);
+    world.run_for(Duration::from_secs(600));
+    let after = lists(&world);
+    let each: Vec<u64> = before.iter().zip(after).map(|(before, after)| after - before).collect();
+    assert_eq!(each.iter().sum::<u64>(), 20, "ten minutes, two streams: {each:?}");
+    assert!(each.iter().all(|lists| [0, 10, 20].contains(lists)), "one worker for each stream: {each:?}");
+}
+
 #[test]
 fn a_deleted_stream_costs_a_worker_its_other_streams_only_if_it_has_none() {
     let name = |stream: &str| Name::new(stream).unwrap();

@@ -53,6 +53,8 @@ pub(crate) struct Calls {
     pub(crate) heartbeats: u64,
     pub(crate) lists: u64,
     pub(crate) others: u64,
+    /// Of the stream, not of the store.
+    pub(crate) shard_lists: u64,
 }
 
 impl Process {
@@ -84,7 +86,10 @@ impl Process {
         letters: u64,
     ) -> Option<Event> {
         match command {
-            Command::ListShards { stream } => Some(Event::ShardsListed { stream, created: None, shards: Some(shards) }),
+            Command::ListShards { stream } => {
+                self.calls.shard_lists += 1;
+                Some(Event::ShardsListed { stream, created: None, shards: Some(shards) })
+            }
             Command::StartShard(_)
             | Command::DrainShard { .. }
             | Command::StopShard { .. }

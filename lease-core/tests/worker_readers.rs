@@ -1,0 +1,53 @@
+//! What a worker does about readers that fail, and about those of shards that the stream no longer lists.
+
+mod common;
+
+use std::time::Duration;
+
+use common::world::{LEASE_DURATION, Weather, World};
+use lease_core::worker::StopReason;
+
+/// For how long the shard is not read after its reader has failed.
+fn pause_after_failure(world: &mut World, shard: &str) -> Duration {
+    world.fail_shard(shard);
+    world.run_until("it is read again", |world| world.is_reading("a", shard))
+}
+
+#[test]
+fn a_reader_that_fails_starts_again_ever_later_and_anew_once_it_has_progressed() {
+    let mut world = World::level(2, &["a"]);
+    for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let (pause, expected) = (pause_after_failure(&mut world, "shard-0000"), Duration::from_secs(seconds));
+        assert!(pause >= expected && pause <= expected + Duration::from_millis(10), "{pause:?}, not {expected:?}");
+    }
+    world.checkpoint("shard-0000", "after:1000".parse().unwrap());
+    world.run_for(Duration::from_secs(1));
+    let pause = pause_after_failure(&mut world, "shard-0000");
+    assert!(pause <= Duration::from_millis(1_010), "{pause:?} after it had progressed");
+}
+
+#[test]
+fn only_readers_that_are_at_work_are_told_to_stop() {
+    let mut world = World::level(3, &["a"]);
+    for _ in 0..4 {
+        pause_after_failure(&mut world, "shard-0000");
+    }
+    world.fail_shard("shard-0000");
+    world.set_weather("a", Weather::Cut);
+    world.run_for(LEASE_DURATION);
+    assert_eq!(world.stops("a"), [StopReason::HeartbeatLate; 2]);
+}
+
+/// Its records are still there for whoever has begun to read them.
+#[test]
+fn a_shard_that_the_stream_lists_no_more_is_read_on_and_costs_no_further_lists() {
+    let mut world = World::level(2, &["a"]);
+    world.run_for(Duration::from_secs(60));
+    world.trim("shard-0000");
+    let before = world.calls("a").shard_lists;
+    world.run_for(Duration::from_secs(600));
+    assert!(world.is_reading("a", "shard-0000"));
+    assert!(!world.lease("shard-0000").is_finished());
+    let lists = world.calls("a").shard_lists - before;
+    assert_eq!(lists, 10, "one a minute");
+}
