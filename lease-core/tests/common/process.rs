@@ -1,6 +1,7 @@
 //! One process of the world: a worker, its readers, and the weather between it and the store.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lease_core::testing::block_on_ready;
 use lease_core::worker::{CheckpointError, Command, Ending, Event, StopReason, Worker};
@@ -31,6 +32,8 @@ pub(crate) struct Process {
     pub(crate) is_busy: bool,
     /// Its readers never come to the end of the batch in hand.
     pub(crate) never_drains: bool,
+    /// How much longer than others an answer to a put takes.
+    pub(crate) put_delay: Duration,
     pub(crate) calls: Calls,
     pub(crate) ending: Option<Ending>,
     pub(crate) stops: Vec<StopReason>,
@@ -66,6 +69,7 @@ impl Process {
             readers: BTreeMap::new(),
             is_busy: false,
             never_drains: false,
+            put_delay: Duration::ZERO,
             calls: Calls::default(),
             ending: None,
             stops: Vec::new(),

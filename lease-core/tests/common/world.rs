@@ -127,6 +127,11 @@ impl World {
         self.process(worker).weather = weather;
     }
 
+    /// Puts are carried out at once, but the worker learns of it so much later.
+    pub(crate) fn delay_puts(&mut self, worker: &str, delay: Duration) {
+        self.process(worker).put_delay = delay;
+    }
+
     /// Nothing happens in the process until it is thawed; then all that waited happens at once.
     pub(crate) fn freeze(&mut self, worker: &str) {
         self.process(worker).frozen = true;
@@ -334,8 +339,10 @@ impl World {
     }
 
     fn post(&mut self, to: &str, event: Event) {
+        let is_put = matches!(event, Event::PutAnswered { .. });
+        let delay = if is_put { self.processes[to].put_delay } else { Duration::ZERO };
         self.letters += 1;
-        self.mail.insert((self.now.after(LATENCY), self.letters), (to.into(), event));
+        self.mail.insert((self.now.after(LATENCY + delay), self.letters), (to.into(), event));
     }
 
     fn carry_out(&mut self, from: &str, command: Command) {
