@@ -80,7 +80,7 @@ fn a_shard_that_the_stream_has_forgotten_is_finished_and_its_children_run() {
     world.run_for(Duration::from_secs(61));
     assert!(!world.is_reading("a", "child"), "its parent is still being read");
     world.trim("shard-0000");
-    world.fail_shard("shard-0000");
+    world.fail_shard("shard-0000", None);
     let took = world.run_until("the child is read", |world| world.is_reading("a", "child"));
     assert!(took <= HEARTBEAT, "{took:?}");
     assert_eq!(world.warnings("a"), 1, "nothing is passed over silently");
@@ -91,7 +91,7 @@ fn a_shard_that_the_stream_has_forgotten_is_finished_and_its_children_run() {
 fn a_failed_shard_is_read_again_from_its_newest_position() {
     let mut world = World::busy(2, &["a"]);
     let before = world.lease("shard-0000").position;
-    world.fail_shard("shard-0000");
+    world.fail_shard("shard-0000", None);
     world.run_until("it is read again", |world| world.is_reading("a", "shard-0000"));
     assert!(before.may_advance_to(&world.started_at("a", "shard-0000")));
     assert_eq!(world.warnings("a"), 0);

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use common::world::{LEASE_DURATION, Weather, World};
 use lease_core::worker::StopReason;
+use stream_types::Position;
 
 /// For how long the shard is not read after its reader has failed.
 fn pause_after_failure(world: &mut World, shard: &str) -> Duration {
-    world.fail_shard(shard);
+    world.fail_shard(shard, None);
     world.run_until("it is read again", |world| world.is_reading("a", shard))
 }
 
@@ -27,12 +28,26 @@ fn a_reader_that_fails_starts_again_ever_later_and_anew_once_it_has_progressed()
 }
 
 #[test]
+fn what_a_reader_had_done_when_it_failed_is_stored_and_not_done_again() {
+    let mut world = World::level(2, &["a"]);
+    let done: Position = "after:1000".parse().unwrap();
+    world.fail_shard("shard-0000", Some(done.clone()));
+    world.run_until("it is read again", |world| world.is_reading("a", "shard-0000"));
+    assert_eq!((world.started_at("a", "shard-0000"), world.lease("shard-0000").position), (done.clone(), done.clone()));
+
+    let writes = world.calls("a").others;
+    world.fail_shard("shard-0000", Some(done));
+    world.run_until("it is read again", |world| world.is_reading("a", "shard-0000"));
+    assert_eq!(world.calls("a").others, writes, "nothing new was done");
+}
+
+#[test]
 fn only_readers_that_are_at_work_are_told_to_stop() {
     let mut world = World::level(3, &["a"]);
     for _ in 0..4 {
         pause_after_failure(&mut world, "shard-0000");
     }
-    world.fail_shard("shard-0000");
+    world.fail_shard("shard-0000", None);
     world.set_weather("a", Weather::Cut);
     world.run_for(LEASE_DURATION);
     assert_eq!(world.stops("a"), [StopReason::HeartbeatLate; 2]);

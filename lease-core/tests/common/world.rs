@@ -191,11 +191,11 @@ impl World {
         self.ended.insert(key);
     }
 
-    /// The shard's reader fails.
-    pub(crate) fn fail_shard(&mut self, shard: &str) {
+    /// The shard's reader fails, perhaps behind what it has done.
+    pub(crate) fn fail_shard(&mut self, shard: &str, position: Option<Position>) {
         let (worker, key, epoch) = self.reader(shard);
         self.process(&worker).readers.remove(&key);
-        self.deliver(&worker, Event::ShardFailed { key, epoch, position: None });
+        self.deliver(&worker, Event::ShardFailed { key, epoch, position });
     }
 
     /// The shard's processor has failed too often, behind that position.
