@@ -4,8 +4,9 @@ mod common;
 
 use std::time::Duration;
 
+use common::rows::shard;
 use common::world::{LEASE_DURATION, Weather, World};
-use lease_core::worker::StopReason;
+use lease_core::worker::{Event, StopReason};
 use stream_types::Position;
 
 /// For how long the shard is not read after its reader has failed.
@@ -17,10 +18,15 @@ fn pause_after_failure(world: &mut World, shard: &str) -> Duration {
 #[test]
 fn a_reader_that_fails_starts_again_ever_later_and_anew_once_it_has_progressed() {
     let mut world = World::level(2, &["a"]);
+    let (begun, lists) = (world.now(), world.calls("a").shard_lists);
     for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
         let (pause, expected) = (pause_after_failure(&mut world, "shard-0000"), Duration::from_secs(seconds));
         assert!(pause >= expected && pause <= expected + Duration::from_millis(10), "{pause:?}, not {expected:?}");
     }
+    // One at each failure, since the shard may be gone, and one a minute.
+    let lists = world.calls("a").shard_lists - lists;
+    assert!(lists <= 8 + world.now().since(begun).as_secs() / 60, "{lists} lists of the stream's shards");
+
     world.checkpoint("shard-0000", "after:1000".parse().unwrap());
     world.run_for(Duration::from_secs(1));
     let pause = pause_after_failure(&mut world, "shard-0000");
@@ -65,4 +71,21 @@ fn a_shard_that_the_stream_lists_no_more_is_read_on_and_costs_no_further_lists()
     assert!(!world.lease("shard-0000").is_finished());
     let lists = world.calls("a").shard_lists - before;
     assert_eq!(lists, 10, "one a minute");
+}
+
+/// The stream has forgotten the other parent of a child. Only a list can tell, and it need not be this worker that makes the lists.
+#[test]
+fn a_child_with_a_parent_that_is_long_gone_is_read_soon_whoever_comes_to_it() {
+    for ended in ["shard-0000", "shard-0001", "shard-0002", "shard-0003"] {
+        let mut world = World::level(4, &["a", "b"]);
+        let child = shard("child", &[ended, "gone"]);
+        world.add_shard(child.clone());
+        world.end_shard(ended, vec![child]);
+        for worker in ["a", "b"] {
+            world.tell(worker, Event::Hinted);
+        }
+        let is_read = |world: &World| world.is_reading("a", "child") || world.is_reading("b", "child");
+        let took = world.run_until("the child is read", is_read);
+        assert!(took <= Duration::from_secs(3), "{took:?} after the end of {ended}");
+    }
 }

@@ -147,3 +147,19 @@ pub enum InvalidSettings {
         longest: Duration,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_interval_of_just_a_third_of_the_lease_duration_will_do() {
+        let settings = WorkerSettings { heartbeat_interval: Duration::from_secs(3), ..WorkerSettings::default() };
+        let [just, too_short] = [9, 8].map(|seconds| {
+            let settings = WorkerSettings { lease_duration: Duration::from_secs(seconds), ..settings.clone() };
+            settings.validate()
+        });
+        assert_eq!(just, Ok(()));
+        assert!(matches!(too_short, Err(InvalidSettings::HeartbeatTooSlow { .. })), "{too_short:?}");
+    }
+}
