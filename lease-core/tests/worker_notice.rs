@@ -120,3 +120,20 @@ fn an_owner_that_is_slow_to_drain_costs_the_receiver_a_few_heartbeats() {
         assert!(heartbeats <= 60 / interval + 15, "{heartbeats} heartbeats in a minute");
     }
 }
+
+#[test]
+fn whoever_takes_from_nobody_or_from_the_dead_heartbeats_at_its_usual_pace() {
+    let mut world = World::new(shards(20));
+    world.start("a");
+    for _ in 0..2 {
+        world.run_until("a reads everything", |world| world.reading()["a"] == 20);
+        let before = world.calls("a").heartbeats;
+        world.run_for(HEARTBEAT * 10);
+        let heartbeats = world.calls("a").heartbeats - before;
+        assert!((9..=11).contains(&heartbeats), "{heartbeats} in ten intervals");
+        world.start("b");
+        world.run_until("level", World::is_level);
+        world.run_for(LEASE_DURATION);
+        world.crash("b");
+    }
+}

@@ -169,10 +169,44 @@ fn a_deleted_stream_costs_a_worker_its_other_streams_only_if_it_has_none() {
     }
     assert_eq!((world.ending("a"), world.warnings("a")), (None, 1));
     world.run_until("the others have its shards", |world| world.has_dropped("a", "payments") && world.is_level());
-    for _ in 0..5 {
+    for _ in 0..4 {
         world.tell("a", Event::StreamNotFound { stream: name("stream") });
     }
+    assert_eq!(world.ending("a"), None, "a service may err for a moment");
+    world.tell("a", Event::StreamNotFound { stream: name("stream") });
     assert_eq!(world.ending("a"), Some(&Ending::StreamDeleted { stream: name("stream") }));
+}
+
+#[test]
+fn a_stream_that_is_found_in_between_is_not_deleted() {
+    let mut world = World::level(2, &["a"]);
+    for _ in 0..3 {
+        for _ in 0..4 {
+            world.tell("a", Event::StreamNotFound { stream: Name::new("stream").unwrap() });
+        }
+        world.run_for(Duration::from_secs(20));
+    }
+    assert_eq!(world.ending("a"), None);
+}
+
+/// 250 ms, 500 ms, 1 s, and so on, up to 15 s.
+#[test]
+fn a_stream_that_does_not_answer_is_asked_ever_more_seldom_and_anew_once_it_has() {
+    let mut world = World::new(shards(2));
+    world.streams_are_away = true;
+    world.start("a");
+    world.run_for(Duration::from_secs(60));
+    let lists = world.calls("a").shard_lists;
+    assert!((9..=10).contains(&lists), "{lists} lists in a minute");
+    world.streams_are_away = false;
+    let took = world.run_until("it is read", |world| world.reading()["a"] == 2);
+    assert!(took <= Duration::from_secs(16), "{took:?}");
+
+    world.streams_are_away = true;
+    let lists = world.calls("a").shard_lists;
+    world.run_until("it is asked for the minute's list", |world| world.calls("a").shard_lists > lists);
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(world.calls("a").shard_lists, lists + 4);
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub(crate) struct World {
     /// Who read a shard to its end.
     ended: BTreeSet<LeaseKey>,
     silence: Silence,
+    /// The streams do not answer.
+    pub(crate) streams_are_away: bool,
 }
 
 impl World {
@@ -54,6 +56,7 @@ impl World {
             has_hints: false,
             ended: BTreeSet::new(),
             silence: Silence::default(),
+            streams_are_away: false,
         }
     }
 
@@ -348,8 +351,9 @@ impl World {
     fn carry_out(&mut self, from: &str, command: Command) {
         let (store, letters) = (self.store.clone(), self.letters);
         let shards = match &command {
-            Command::ListShards { stream } => self.shards.get(stream).cloned().unwrap_or_default(),
-            _ => Vec::new(),
+            Command::ListShards { .. } if self.streams_are_away => None,
+            Command::ListShards { stream } => Some(self.shards.get(stream).cloned().unwrap_or_default()),
+            _ => None,
         };
         let is_news = match &command {
             Command::Put { next, .. } => next.last_change.is_news(),
