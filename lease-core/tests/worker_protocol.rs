@@ -283,3 +283,19 @@ fn a_full_fleet_leaves_the_rest_free_and_takes_it_when_room_comes() {
     world.run_until("all is read", |world| world.reading().values().sum::<usize>() == 10);
     assert_eq!(world.reading()["roomy"], 4);
 }
+
+#[test]
+fn a_leaver_leaves_alone_what_is_free_because_all_are_full() {
+    let mut world = World::new(shards(10));
+    for worker in ["a", "b"] {
+        world.start_with(worker, WorkerSettings { capacity: NonZeroU32::new(3), ..settings() });
+    }
+    world.run_until("both are full", |world| world.reading().values().all(|count| *count == 3));
+    let free: Vec<Lease> = world.leases().into_iter().filter(|lease| lease.owner.is_none()).collect();
+    assert_eq!(free.len(), 4);
+    world.leave("b");
+    world.run_until("it has left", |world| world.ending("b").is_some());
+    let after = world.leases();
+    assert!(free.iter().all(|lease| after.contains(lease)), "{after:?}");
+    assert_eq!(after.iter().filter(|lease| lease.last_change == Change::Released).count(), 3);
+}

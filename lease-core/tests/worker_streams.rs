@@ -4,8 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::rows::{shard, shards};
-use common::world::{HEARTBEAT, LEASE_DURATION, World};
+use common::rows::{facts, shard, shards};
+use common::world::{HEARTBEAT, LEASE_DURATION, World, settings};
 use lease_core::worker::{Ending, Event};
 use lease_core::{Lease, StreamFacts};
 use stream_types::{Name, Shard, StartPosition, Timestamp};
@@ -141,6 +141,24 @@ fn a_lease_that_is_given_to_a_worker_while_it_gives_the_stream_up_is_not_read_th
     }
 }
 
+/// A worker that was started with another wish does not change where the application began.
+#[test]
+fn a_lease_that_is_created_later_starts_where_the_application_did() {
+    let at = |millis| StartPosition::Timestamp(Timestamp::from_unix_millis(millis));
+    let starting_at = |start| StreamFacts { start, ..facts() };
+    let mut world = World::new(shards(2));
+    world.add_stream("payments", payments(2));
+    world.start_on("first", settings(), &[("stream", starting_at(at(5))), ("payments", starting_at(at(7)))]);
+    world.run_until("all are read", World::is_level);
+    world.crash("first");
+    let wish = starting_at(at(9));
+    world.start_on("second", settings(), &[("stream", wish), ("payments", wish)]);
+    world.add_shard(shard("late", &[]));
+    world.run_until("all are read", World::is_level);
+    assert_eq!(world.lease("late").stream.start, at(5));
+    assert_eq!(leases_of(&world, "payments").iter().map(|lease| lease.stream.start).collect::<Vec<_>>(), [at(7); 2]);
+}
+
 /// Each list of a stream's shards is a call that Kinesis limits.
 #[test]
 fn one_follower_lists_the_shards_of_a_stream_and_once_a_minute() {
@@ -150,6 +168,14 @@ fn one_follower_lists_the_shards_of_a_stream_and_once_a_minute() {
         world.start_following(worker, streams);
     }
     world.run_until("all are read", |world| world.reading().values().sum::<usize>() == 9);
+    // Whoever comes to the end of a shard looks once for the children's other parents.
+    for index in 0..6 {
+        let (ended, child) = (format!("shard-{index:04}"), format!("child-{index}"));
+        let child = shard(&child, &[&ended, "gone"]);
+        world.add_shard(child.clone());
+        world.end_shard(&ended, vec![child]);
+    }
+    world.run_until("the children are read", World::is_level);
     world.run_for(Duration::from_secs(120));
     let lists = |world: &World| ["a", "b", "c"].map(|worker| world.calls(worker).shard_lists);
     let before = lists(&world);

@@ -103,7 +103,7 @@ impl World {
         self.start_on(worker, settings(), &[("stream", StreamFacts { created: Some(created), ..facts() })]);
     }
 
-    fn start_on(&mut self, worker: &str, settings: WorkerSettings, streams: &[(&str, StreamFacts)]) {
+    pub(crate) fn start_on(&mut self, worker: &str, settings: WorkerSettings, streams: &[(&str, StreamFacts)]) {
         let nonce = self.letters;
         let streams = streams.iter().map(|(stream, facts)| (name(stream), *facts)).collect();
         let process = Process::new(Worker::new(name(worker), nonce, settings, streams));
