@@ -117,3 +117,14 @@ fn a_creation_that_comes_too_late_takes_nothing_from_whoever_was_first() {
     let lease = world.lease("late");
     assert_eq!((lease.last_change, lease.epoch.0), (Change::Taken, 1));
 }
+
+/// 100 ms, 200 ms, 400 ms, and so on.
+#[test]
+fn a_write_that_fails_is_sent_again_ever_more_seldom() {
+    let mut world = World::busy(4, &["a"]);
+    world.set_weather("a", Weather::Cut);
+    let before = world.calls("a").others;
+    world.run_until("it is late", |world| world.reading()["a"] == 0);
+    let writes = world.calls("a").others - before;
+    assert!((4 * 6..=4 * 8).contains(&writes), "{writes} tries to write four rows in nine seconds");
+}

@@ -2,7 +2,6 @@
 
 pub mod backends;
 pub mod behaviour;
-pub mod cutting_proxy;
 pub mod differential;
 pub mod endpoints;
 pub mod faulty_store;

@@ -1,8 +1,8 @@
-//! A network that is cut, slow, or breaks off in the middle of a reply.
+//! A network that is cut, slow, breaks off in the middle of a reply, or loses one of them.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,8 +30,16 @@ pub enum Roughness {
 #[derive(Debug)]
 pub struct RoughProxy {
     address: SocketAddr,
-    roughness: Arc<AtomicU8>,
+    network: Arc<Network>,
     _accepting: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Network {
+    roughness: AtomicU8,
+    /// What the request says whose answer is to be lost.
+    doomed: Mutex<Option<String>>,
+    lost: AtomicU64,
 }
 
 /// How often a connection looks whether the network has changed.
@@ -46,8 +54,12 @@ impl RoughProxy {
     pub async fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let roughness = Arc::new(AtomicU8::new(Roughness::Fair as u8));
-        let (mut accepting, shared) = (JoinSet::new(), Arc::clone(&roughness));
+        let network = Arc::new(Network {
+            roughness: AtomicU8::new(Roughness::Fair as u8),
+            doomed: Mutex::default(),
+            lost: AtomicU64::default(),
+        });
+        let (mut accepting, shared) = (JoinSet::new(), Arc::clone(&network));
         accepting.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
@@ -55,7 +67,7 @@ impl RoughProxy {
                 connections.spawn(pass_on(client, server, Arc::clone(&shared)));
             }
         });
-        Self { address, roughness, _accepting: accepting }
+        Self { address, network, _accepting: accepting }
     }
 
     /// Where it listens.
@@ -66,17 +78,51 @@ impl RoughProxy {
 
     /// From now on, the network is like that.
     pub fn set(&self, roughness: Roughness) {
-        self.roughness.store(roughness as u8, Ordering::SeqCst);
+        self.network.roughness.store(roughness as u8, Ordering::SeqCst);
+    }
+
+    /// The answer to the next request with that text in it is lost, and the connection with it.
+    ///
+    /// # Panics
+    ///
+    /// A task of the proxy has panicked.
+    pub fn lose_the_answer_to(&self, text: &str) {
+        *self.network.doomed.lock().expect("no task panics") = Some(text.to_owned());
+    }
+
+    /// How many answers were lost so.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.network.lost.load(Ordering::SeqCst)
     }
 }
 
-fn is(roughness: &AtomicU8, expected: Roughness) -> bool {
-    roughness.load(Ordering::SeqCst) == expected as u8
+impl Network {
+    fn is(&self, expected: Roughness) -> bool {
+        self.roughness.load(Ordering::SeqCst) == expected as u8
+    }
+
+    /// Waits for as long as a piece takes to pass.
+    async fn pass(&self) {
+        while self.is(Roughness::Silent) {
+            sleep(LOOK).await;
+        }
+        if self.is(Roughness::Slow) {
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Whether the answer to this request is to be lost. Such requests are small: each comes in one piece.
+    fn dooms(&self, request: &[u8]) -> bool {
+        let mut doomed = self.doomed.lock().expect("no task panics");
+        let is_doomed = doomed.take_if(|text| request.windows(text.len()).any(|part| part == text.as_bytes()));
+        is_doomed.is_some()
+    }
 }
 
-async fn pass_on(mut client: TcpStream, server: SocketAddr, roughness: Arc<AtomicU8>) {
+async fn pass_on(mut client: TcpStream, server: SocketAddr, network: Arc<Network>) {
     let cut = async {
-        while !is(&roughness, Roughness::Cut) {
+        while !network.is(Roughness::Cut) {
             sleep(LOOK).await;
         }
     };
@@ -84,10 +130,11 @@ async fn pass_on(mut client: TcpStream, server: SocketAddr, roughness: Arc<Atomi
         let Ok(mut server) = TcpStream::connect(server).await else { return };
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
+        let is_doomed = AtomicBool::new(false);
         tokio::select! {
             biased;
-            () = copy(from_server, to_client, &roughness, true) => {}
-            () = copy(from_client, to_server, &roughness, false) => {}
+            () = pass_replies(from_server, to_client, &network, &is_doomed) => {}
+            () = pass_requests(from_client, to_server, &network, &is_doomed) => {}
         }
     };
     tokio::select! {
@@ -97,23 +144,41 @@ async fn pass_on(mut client: TcpStream, server: SocketAddr, roughness: Arc<Atomi
     }
 }
 
-/// Passes on what comes, until an end is closed or the network breaks.
-async fn copy(
+/// Passes on what comes, until an end is closed.
+async fn pass_requests(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
-    roughness: &AtomicU8,
-    is_reply: bool,
+    network: &Network,
+    is_doomed: &AtomicBool,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        network.pass().await;
+        if network.dooms(&buffer[..count]) {
+            is_doomed.store(true, Ordering::SeqCst);
+        }
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Passes on what comes, until an end is closed or the network breaks.
+async fn pass_replies(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    network: &Network,
+    is_doomed: &AtomicBool,
 ) {
     let (mut buffer, mut replies) = (vec![0; 16 * 1024], 0_u32);
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        replies += u32::from(is_reply);
-        while is(roughness, Roughness::Silent) {
-            sleep(LOOK).await;
+        if is_doomed.load(Ordering::SeqCst) {
+            network.lost.fetch_add(1, Ordering::SeqCst);
+            return;
         }
-        if is(roughness, Roughness::Slow) {
-            sleep(Duration::from_millis(500)).await;
-        }
-        let breaks = is(roughness, Roughness::Breaking) && is_reply && replies.is_multiple_of(3);
+        replies += 1;
+        network.pass().await;
+        let breaks = network.is(Roughness::Breaking) && replies.is_multiple_of(3);
         let passed = if breaks { count / 2 } else { count };
         if to.write_all(&buffer[..passed]).await.is_err() || breaks {
             return;

@@ -7,7 +7,7 @@ use lease_core::{Beat, Expected, LeaseStore, Outcome, StoreErrorKind, WorkerRow}
 use lease_postgres::PostgresStore;
 use sqlx::postgres::PgPoolOptions;
 use tests::backends::{Backend, Dynamodb, Postgres, Redis};
-use tests::cutting_proxy::CuttingProxy;
+use tests::rough_proxy::RoughProxy;
 
 /// The address in a URL such as `scheme://user@127.0.0.1:1234/path`.
 fn address(url: &str) -> SocketAddr {
@@ -18,12 +18,12 @@ fn address(url: &str) -> SocketAddr {
 }
 
 /// The URL of the same server behind the proxy.
-fn behind(url: &str, proxy: &CuttingProxy) -> String {
+fn behind(url: &str, proxy: &RoughProxy) -> String {
     url.replacen(&address(url).to_string(), &proxy.address().to_string(), 1)
 }
 
 /// `cut` goes through the proxy, `whole` does not.
-async fn finds_its_own_writes(cut: &dyn LeaseStore, whole: &dyn LeaseStore, proxy: &CuttingProxy) {
+async fn finds_its_own_writes(cut: &dyn LeaseStore, whole: &dyn LeaseStore, proxy: &RoughProxy) {
     // Statements are prepared beforehand, so that the answer which is lost is the write's.
     let warm = lease("warm");
     let applied = Outcome::Applied;
@@ -70,7 +70,7 @@ async fn a_lost_reply_of_postgres() {
     let Some(place) = Postgres::fresh() else { return };
     let application = worker("application").name;
     let whole = place.store(application.clone()).await;
-    let proxy = CuttingProxy::start(address(&place.url)).await;
+    let proxy = RoughProxy::start(address(&place.url)).await;
     // One connection, whose statements stay prepared.
     let pool =
         PgPoolOptions::new().max_connections(1).connect(&behind(&place.url, &proxy)).await.expect("the server answers");
@@ -81,7 +81,7 @@ async fn a_lost_reply_of_postgres() {
 #[tokio::test]
 async fn a_lost_reply_of_redis() {
     let Some(place) = Redis::fresh() else { return };
-    let proxy = CuttingProxy::start(address(&place.url)).await;
+    let proxy = RoughProxy::start(address(&place.url)).await;
     let through = place.behind(behind(&place.url, &proxy));
     let application = worker("application").name;
     let (cut, whole) = (through.open(application.clone()).await, place.open(application).await);
@@ -91,7 +91,7 @@ async fn a_lost_reply_of_redis() {
 #[tokio::test]
 async fn a_lost_reply_of_dynamodb() {
     let Some(place) = Dynamodb::fresh() else { return };
-    let proxy = CuttingProxy::start(address(&place.url)).await;
+    let proxy = RoughProxy::start(address(&place.url)).await;
     let through = place.behind(behind(&place.url, &proxy));
     let application = worker("application").name;
     let (cut, whole) = (through.open(application.clone()).await, place.open(application).await);
