@@ -299,3 +299,39 @@ fn a_leaver_leaves_alone_what_is_free_because_all_are_full() {
     assert!(free.iter().all(|lease| after.contains(lease)), "{after:?}");
     assert_eq!(after.iter().filter(|lease| lease.last_change == Change::Released).count(), 3);
 }
+
+/// Its heartbeats have stopped half a lease duration ago: perhaps it is dead, and what it is given stands still.
+#[test]
+fn a_leaver_gives_nothing_to_one_of_whom_it_is_doubtful_whether_it_lives() {
+    let mut world = World::level(12, &["a", "b", "c", "d"]);
+    world.freeze("d");
+    world.run_for(LEASE_DURATION * 7 / 10);
+    let of_a: Vec<Lease> = world.leases().into_iter().filter(|lease| is_owned_by("a", lease)).collect();
+    world.leave("a");
+    world.run_for(HEARTBEAT * 2);
+    let now = |lease: &Lease| world.leases().into_iter().find(|now| now.key == lease.key).expect("it stays");
+    assert!(of_a.iter().all(|lease| !is_owned_by("d", &now(lease))), "{:?}", world.leases());
+    assert_eq!(of_a.iter().filter(|lease| !is_owned_by("a", &now(lease))).count(), 2, "the others get theirs at once");
+    world.run_until("a has left", |world| world.ending("a").is_some());
+}
+
+fn is_owned_by(worker: &str, lease: &Lease) -> bool {
+    lease.owner.as_ref().is_some_and(|owner| owner.name.as_str() == worker)
+}
+
+#[test]
+fn a_tombstone_whose_deletion_fails_is_deleted_by_a_later_look() {
+    let mut world = World::level(2, &["a"]);
+    world.end_shard("shard-0000", Vec::new());
+    world.run_until("it is finished", |world| world.lease("shard-0000").is_finished());
+    world.trim("shard-0000");
+    let lists = world.calls("a").shard_lists;
+    world.run_until("a list has missed it", |world| world.calls("a").shard_lists > lists);
+    world.run_for(Duration::from_secs(59));
+    world.set_weather("a", Weather::Cut);
+    world.run_until("another has", |world| world.calls("a").shard_lists > lists + 1);
+    world.run_for(HEARTBEAT);
+    world.set_weather("a", Weather::Fair);
+    assert!(world.lease("shard-0000").is_finished(), "nothing could be deleted");
+    world.run_until("it is deleted", |world| world.leases().len() == 1);
+}

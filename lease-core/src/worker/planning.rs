@@ -16,11 +16,6 @@ impl Worker {
         if !self.table.is_listed() {
             return;
         }
-        if self.has_unknown_owners() {
-            self.chores.postponed = true;
-            self.pulse.hurry();
-            return;
-        }
         let me = self.id();
         let is_confirmed = |row: &&Lease| !self.table.is_unconfirmed(&row.key);
         let leases = self.table.rows().map(|rows| rows.filter(is_confirmed).collect());
@@ -39,7 +34,7 @@ impl Worker {
             match step {
                 // What is given to a newcomer it may read at once; what is free it leaves alone until it has seen who
                 // else is there.
-                Step::Take(key) if self.owner_may_be_back(&key) => {
+                Step::Take(key) if self.owner_may_live(&key) => {
                     self.chores.postponed = true;
                     self.pulse.hurry();
                 }
@@ -72,24 +67,12 @@ impl Worker {
         owner.is_some_and(|owner| owner.name == self.pulse.row.name && *owner != self.id())
     }
 
-    /// Whether the list shows owners that the workers' rows, read before it, do not.
+    /// Whether the lease's owner, whom the registry shows dead or not at all, may live: the registry was read before the row.
     ///
-    /// They may have registered in between. Only rows asked for after the list had come can show that they are gone: a worker registers
-    /// before it owns anything.
-    fn has_unknown_owners(&self) -> bool {
-        if self.workers_read > self.listing.received {
-            return false;
-        }
-        let is_known = |name: &Name| self.workers.iter().any(|row| row.name == *name);
-        let mut rows = self.table.rows().into_iter().flatten().filter(|row| !row.is_finished());
-        rows.any(|row| row.owner.as_ref().is_some_and(|owner| !is_known(&owner.name)))
-    }
-
-    /// Whether the lease's owner, believed dead, may have taken it anew.
-    ///
-    /// After an outage of the store all workers find each other silent. One that is back takes its leases anew; whoever reads the
-    /// row after that, and goes by what the registry showed before it, would take the lease of a worker that is alive.
-    fn owner_may_be_back(&self, key: &LeaseKey) -> bool {
+    /// The owner may have registered in between. And after an outage of the store all workers find each other silent: one that is
+    /// back takes its leases anew. Whoever reads the row after that, and goes by an older look at the registry, would take the
+    /// lease of a worker that is alive.
+    fn owner_may_live(&self, key: &LeaseKey) -> bool {
         let Some(owner) = self.table.get(key).and_then(|row| row.owner.as_ref()) else { return false };
         let known_since = self.listing.received.max(self.table.touched(key));
         owner.name != self.pulse.row.name && self.workers_read <= known_since

@@ -1,0 +1,120 @@
+//! Single steps of one worker, whose answers are written by hand.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::rows::{facts, free_lease, name};
+use lease_core::testing::worker;
+use lease_core::worker::{Command, Event, Worker, WorkerSettings};
+use lease_core::{Beat, Epoch, Lease, Moment, Outcome, StoreErrorKind, WorkerId, WorkerRow};
+
+/// A worker alone with the test, which plays the store and the clock.
+struct Stage {
+    worker: Worker,
+    now: Duration,
+    /// What the registry shows besides the worker's own row.
+    others: Vec<WorkerRow>,
+    epoch_floor: Epoch,
+}
+
+impl Stage {
+    /// The worker has registered, looked round, and seen these leases.
+    fn set(leases: Vec<Lease>) -> Self {
+        let streams = BTreeMap::from([(name("stream"), facts())]);
+        let worker = Worker::new(name("me"), 7, WorkerSettings::default(), streams);
+        let mut stage = Self { worker, now: Duration::ZERO, others: Vec::new(), epoch_floor: Epoch::NEVER_OWNED };
+        stage.beat();
+        stage.tell(Event::LeasesListed(Ok(leases)));
+        stage
+    }
+
+    fn tell(&mut self, event: Event) -> Vec<Command> {
+        self.now += Duration::from_millis(1);
+        self.worker.on(event, Moment::from_start(self.now))
+    }
+
+    /// The row of the heartbeat that the worker sends next.
+    fn heartbeat(&mut self) -> WorkerRow {
+        for _ in 0..10 {
+            self.now = self.now.max(self.worker.next_wake().expect("it lives").elapsed());
+            let commands = self.tell(Event::TimePassed);
+            let row = commands.into_iter().find_map(|command| match command {
+                Command::Heartbeat(row) => Some(row),
+                _ => None,
+            });
+            if let Some(row) = row {
+                return row;
+            }
+        }
+        panic!("it sends no heartbeat");
+    }
+
+    /// The next heartbeat is answered. Returns what the worker does about it.
+    fn beat(&mut self) -> Vec<Command> {
+        let row = self.heartbeat();
+        let workers = self.others.iter().cloned().chain([row]).collect();
+        self.tell(Event::HeartbeatAnswered(Ok(Beat::Written { workers, epoch_floor: self.epoch_floor })))
+    }
+
+    fn id(&self) -> WorkerId {
+        self.worker.id()
+    }
+}
+
+/// The rows that the worker wants to take.
+fn taken(commands: &[Command]) -> Vec<&Lease> {
+    let puts = commands.iter().filter_map(|command| match command {
+        Command::Put { next, .. } => Some(next),
+        _ => None,
+    });
+    puts.collect()
+}
+
+#[test]
+fn what_is_free_is_taken_by_the_first_heartbeat_after_the_look_round() {
+    let mut stage = Stage::set(vec![free_lease("shard", &[])]);
+    let commands = stage.beat();
+    let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
+    assert!(lease.is_owned_by(&stage.id()));
+}
+
+/// A store that gives out floors may have lost its newest rows when it did not answer. Until it has said again which epochs
+/// are still to be had, one that is taken could have been somebody else's before.
+#[test]
+fn after_a_failed_heartbeat_nothing_is_taken_until_the_store_has_told_its_floor_anew() {
+    let mut stage = Stage::set(Vec::new());
+    stage.epoch_floor = Epoch(40);
+    stage.beat();
+    stage.heartbeat();
+    stage.tell(Event::HeartbeatAnswered(Err(StoreErrorKind::Unavailable)));
+    let commands = stage.tell(Event::LeasesListed(Ok(vec![free_lease("shard", &[])])));
+    assert_eq!(taken(&commands), [] as [&Lease; 0], "the floor may be out of date");
+
+    stage.epoch_floor = Epoch(50);
+    let mut commands = stage.beat();
+    if commands.iter().any(|command| matches!(command, Command::ListLeases)) {
+        commands.extend(stage.tell(Event::LeasesListed(Ok(vec![free_lease("shard", &[])]))));
+    }
+    let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
+    assert_eq!(lease.epoch, Epoch(50));
+}
+
+/// The refusal shows an owner of whom the registry, read before it, knows nothing: it may have come since.
+#[test]
+fn a_lease_that_a_refusal_shows_in_new_hands_is_taken_only_after_a_younger_look_at_the_registry() {
+    let mut stage = Stage::set(vec![free_lease("shard", &[])]);
+    let commands = stage.beat();
+    let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
+    let theirs = free_lease("shard", &[]).taken_by(&worker("newcomer"));
+    let answer = Ok(Outcome::Conflict { current: Some(theirs.clone()) });
+    let commands = stage.tell(Event::PutAnswered { key: lease.key.clone(), answer });
+    assert_eq!(taken(&commands), [] as [&Lease; 0]);
+    if commands.iter().any(|command| matches!(command, Command::ListLeases)) {
+        let commands = stage.tell(Event::LeasesListed(Ok(vec![theirs])));
+        assert_eq!(taken(&commands), [] as [&Lease; 0], "the registry was read before the owner was seen");
+    }
+    let commands = stage.beat();
+    assert_eq!(taken(&commands).len(), 1, "the registry shows that the owner is gone: {commands:?}");
+}
