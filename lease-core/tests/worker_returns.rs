@@ -4,6 +4,7 @@ mod common;
 
 use std::time::Duration;
 
+use common::rows::shards;
 use common::world::{HEARTBEAT, LEASE_DURATION, World, settings};
 use lease_core::worker::Ending;
 use lease_core::{Change, Lease};
@@ -97,4 +98,24 @@ fn the_fleet_goes_on_while_a_worker_is_away() {
     assert!(!owners(&world).iter().any(|owner| owner == "a"));
     world.start("b");
     world.run_until("level", World::is_level);
+}
+
+/// The plan gives some of them to a newcomer, and gifts wait until it is certain who lives. Meanwhile none of them is read under the
+/// earlier process' epoch.
+#[test]
+fn what_an_earlier_process_of_the_name_had_is_read_only_once_it_is_taken_anew() {
+    let mut world = World::new(shards(8));
+    for worker in ["a", "b"] {
+        world.start(worker);
+        world.run_until("level", World::is_level);
+    }
+    world.run_for(LEASE_DURATION);
+    world.freeze("a");
+    world.crash("b");
+    world.start("b");
+    world.start("c");
+    for _ in 0..4_000 {
+        world.run_for(Duration::from_millis(1));
+        assert!(world.owns_what_it_reads("b"), "{:?}", world.leases());
+    }
 }

@@ -256,4 +256,23 @@ mod tests {
         table.replace(vec![row.clone()], Moment::START);
         assert_eq!(table.get(&row.key), Some(&row));
     }
+
+    /// A store that has lost its newest writes may show it in one row of many, by a list or by the answer to a write.
+    #[test]
+    fn a_row_that_has_become_older_is_told_until_it_is_younger_again() {
+        let rows = |version| {
+            let row = |shard| Lease { version: Version(version), ..lease(shard) };
+            vec![row("a"), Lease { version: Version(9), ..lease("b") }, Lease { version: Version(9), ..lease("c") }]
+        };
+        let mut table = Table::default();
+        assert!(!table.replace(rows(5), Moment::START));
+        assert!(table.replace(rows(4), Moment::START));
+        let key = &lease("a").key;
+        assert!(table.went_back(key) && !table.went_back(&lease("b").key));
+        assert!(!table.replace(rows(4), Moment::START), "it was told");
+        assert!(table.went_back(key), "but still is older than it was");
+        assert!(!table.replace(rows(6), Moment::START) && !table.went_back(key));
+        assert!(table.learn(key, rows(5).into_iter().next(), Moment::START));
+        assert!(table.went_back(key));
+    }
 }

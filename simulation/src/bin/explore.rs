@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         ("2 workers, 2 shards, a reshard, 1 fault, 7 s", Bounds { reshards: true, ..small }),
         ("2 workers, 1 shard, 2 faults, 6 s", Bounds { shards: 1, faults: 2, length: seconds(6), ..small }),
         ("3 workers, 2 shards, 1 fault, 2 s", Bounds { workers: 3, length: seconds(2), ..small }),
+        ("3 workers, 2 shards, 1 fault, 7 s", Bounds { workers: 3, ..small }),
     ];
     let number: Option<usize> = std::env::args().nth(1).and_then(|number| number.parse().ok());
     let mut is_broken = false;

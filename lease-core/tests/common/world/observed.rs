@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lease_core::LeaseKey;
 use lease_core::worker::{Ending, StopReason};
+use lease_core::{Lease, LeaseKey};
 use stream_types::Position;
 
 use super::World;
@@ -27,6 +27,15 @@ impl World {
     /// The longest time for which any shard that was read has been read by nobody.
     pub(crate) fn longest_silence(&self) -> Duration {
         self.silence.longest(self.now)
+    }
+
+    /// Whether the table names the worker, in its present incarnation, as the owner of all that it reads.
+    pub(crate) fn owns_what_it_reads(&self, worker: &str) -> bool {
+        let process = &self.processes[worker];
+        let is_mine = |lease: &Lease| lease.is_owned_by(&process.worker.id());
+        let leases = self.leases();
+        let mine: Vec<&LeaseKey> = leases.iter().filter(|lease| is_mine(lease)).map(|lease| &lease.key).collect();
+        process.valid_readers(self.now).all(|key| mine.contains(&key))
     }
 
     pub(crate) fn calls(&self, worker: &str) -> Calls {
