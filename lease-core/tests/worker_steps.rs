@@ -9,6 +9,7 @@ use common::rows::{facts, free_lease, name};
 use lease_core::testing::worker;
 use lease_core::worker::{Command, Event, Worker, WorkerSettings};
 use lease_core::{Beat, Epoch, Lease, Moment, Outcome, StoreErrorKind, WorkerId, WorkerRow};
+use stream_types::Position;
 
 /// A worker alone with the test, which plays the store and the clock.
 struct Stage {
@@ -58,6 +59,15 @@ impl Stage {
         self.tell(Event::HeartbeatAnswered(Ok(Beat::Written { workers, epoch_floor: self.epoch_floor })))
     }
 
+    /// The same, and if the worker then wants to see the leases, it is shown these.
+    fn beat_and_show(&mut self, leases: &[Lease]) -> Vec<Command> {
+        let mut commands = self.beat();
+        if commands.iter().any(|command| matches!(command, Command::ListLeases)) {
+            commands.extend(self.tell(Event::LeasesListed(Ok(leases.to_vec()))));
+        }
+        commands
+    }
+
     fn id(&self) -> WorkerId {
         self.worker.id()
     }
@@ -93,10 +103,7 @@ fn after_a_failed_heartbeat_nothing_is_taken_until_the_store_has_told_its_floor_
     assert_eq!(taken(&commands), [] as [&Lease; 0], "the floor may be out of date");
 
     stage.epoch_floor = Epoch(50);
-    let mut commands = stage.beat();
-    if commands.iter().any(|command| matches!(command, Command::ListLeases)) {
-        commands.extend(stage.tell(Event::LeasesListed(Ok(vec![free_lease("shard", &[])]))));
-    }
+    let commands = stage.beat_and_show(&[free_lease("shard", &[])]);
     let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
     assert_eq!(lease.epoch, Epoch(50));
 }
@@ -117,4 +124,44 @@ fn a_lease_that_a_refusal_shows_in_new_hands_is_taken_only_after_a_younger_look_
     }
     let commands = stage.beat();
     assert_eq!(taken(&commands).len(), 1, "the registry shows that the owner is gone: {commands:?}");
+}
+
+/// A list need not be a snapshot of one moment: the child's row may have been written after the page of its parent was read.
+#[test]
+fn a_new_child_without_its_parent_is_looked_at_twice() {
+    let child = || free_lease("child", &["parent"]);
+    let mut stage = Stage::set(Vec::new());
+    stage.beat();
+    stage.tell(Event::Hinted);
+    stage.beat();
+    let commands = stage.tell(Event::LeasesListed(Ok(vec![child()])));
+    assert_eq!(taken(&commands), [] as [&Lease; 0]);
+    assert!(commands.iter().any(|command| matches!(command, Command::ListLeases)), "at once: {commands:?}");
+    let commands = stage.tell(Event::LeasesListed(Ok(vec![child()])));
+    assert_eq!(taken(&commands).len(), 1, "the stream no longer has the parent: {commands:?}");
+}
+
+/// Else a crash would repeat what was done when the drain ended, although the worker knew.
+#[test]
+fn a_shard_that_was_drained_in_vain_is_read_on_from_there_and_the_place_is_stored() {
+    let mut stage = Stage::set(vec![free_lease("x", &[]), free_lease("y", &[])]);
+    let mut rows = Vec::new();
+    for lease in taken(&stage.beat()) {
+        rows.push(lease.clone());
+        stage.tell(Event::PutAnswered { key: lease.key.clone(), answer: Ok(Outcome::Applied) });
+    }
+    stage.others = vec![WorkerRow::registering(worker("newcomer"), None)];
+    let commands = stage.beat_and_show(&rows);
+    let drained = commands.iter().find_map(|command| match command {
+        Command::DrainShard { key, epoch } => Some((key.clone(), *epoch)),
+        _ => None,
+    });
+    let (key, epoch) = drained.unwrap_or_else(|| panic!("{commands:#?}"));
+    stage.others = Vec::new();
+    stage.beat_and_show(&rows);
+    let done: Position = "after:1000".parse().unwrap();
+    let commands = stage.tell(Event::Drained { key, epoch, position: Some(done.clone()) });
+    let started = |command: &Command| matches!(command, Command::StartShard(lease) if lease.position == done);
+    let stored = |command: &Command| matches!(command, Command::Put { next, .. } if next.position == done);
+    assert!(commands.iter().any(started) && commands.iter().any(stored), "{commands:?}");
 }
