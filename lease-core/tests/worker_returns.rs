@@ -8,6 +8,7 @@ use common::rows::shards;
 use common::world::{HEARTBEAT, LEASE_DURATION, World, settings};
 use lease_core::worker::Ending;
 use lease_core::{Change, Lease};
+use stream_types::Position;
 
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -25,6 +26,15 @@ fn end(world: &mut World, worker: &str) {
     world.run_until("it has ended", |world| world.ending(worker).is_some());
     assert_eq!(world.ending(worker), Some(&Ending::Left));
     world.crash(worker);
+}
+
+#[test]
+fn a_worker_that_is_to_return_stores_how_far_its_readers_came() {
+    let mut world = World::level(4, &["a"]);
+    end(&mut world, "a");
+    for lease in world.leases() {
+        assert!(matches!(lease.position, Position::After(_)), "each reader said where its drain ended: {lease:?}");
+    }
 }
 
 #[test]

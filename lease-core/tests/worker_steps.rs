@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use common::rows::{facts, free_lease, name};
 use lease_core::testing::worker;
-use lease_core::worker::{Command, Event, Worker, WorkerSettings};
-use lease_core::{Beat, Epoch, Lease, Moment, Outcome, StoreErrorKind, WorkerId, WorkerRow};
+use lease_core::worker::{Command, Ending, Event, Worker, WorkerSettings};
+use lease_core::{Beat, Change, Epoch, Lease, LeaseKey, Moment, Outcome, StoreErrorKind, WorkerId, WorkerRow};
 use stream_types::Position;
 
 /// A worker alone with the test, which plays the store and the clock.
@@ -21,11 +21,15 @@ struct Stage {
 }
 
 impl Stage {
-    /// The worker has registered, looked round, and seen these leases.
-    fn set(leases: Vec<Lease>) -> Self {
+    fn new() -> Self {
         let streams = BTreeMap::from([(name("stream"), facts())]);
         let worker = Worker::new(name("me"), 7, WorkerSettings::default(), streams);
-        let mut stage = Self { worker, now: Duration::ZERO, others: Vec::new(), epoch_floor: Epoch::NEVER_OWNED };
+        Self { worker, now: Duration::ZERO, others: Vec::new(), epoch_floor: Epoch::NEVER_OWNED }
+    }
+
+    /// The worker has registered, and seen these leases.
+    fn set(leases: Vec<Lease>) -> Self {
+        let mut stage = Self::new();
         stage.beat();
         stage.tell(Event::LeasesListed(Ok(leases)));
         stage
@@ -90,22 +94,36 @@ fn what_is_free_is_taken_by_the_first_heartbeat_after_the_look_round() {
     assert!(lease.is_owned_by(&stage.id()));
 }
 
-/// A store that gives out floors may have lost its newest rows when it did not answer. Until it has said again which epochs
-/// are still to be had, one that is taken could have been somebody else's before.
-#[test]
-fn after_a_failed_heartbeat_nothing_is_taken_until_the_store_has_told_its_floor_anew() {
+/// While the worker waits for a list that shows a free lease, a heartbeat fails.
+fn failed_heartbeat(epoch_floor: Epoch) -> (Stage, Vec<Command>) {
     let mut stage = Stage::set(Vec::new());
-    stage.epoch_floor = Epoch(40);
+    stage.epoch_floor = epoch_floor;
+    stage.beat();
+    stage.tell(Event::Hinted);
     stage.beat();
     stage.heartbeat();
     stage.tell(Event::HeartbeatAnswered(Err(StoreErrorKind::Unavailable)));
     let commands = stage.tell(Event::LeasesListed(Ok(vec![free_lease("shard", &[])])));
-    assert_eq!(taken(&commands), [] as [&Lease; 0], "the floor may be out of date");
+    (stage, commands)
+}
 
+/// A store that gives out floors may have lost its newest rows when it did not answer. Until it has said again which epochs
+/// are still to be had, one that is taken could have been somebody else's before.
+#[test]
+fn after_a_failed_heartbeat_nothing_is_taken_until_the_store_has_told_its_floor_anew() {
+    let (mut stage, commands) = failed_heartbeat(Epoch(40));
+    assert_eq!(taken(&commands), [] as [&Lease; 0], "the floor may be out of date");
     stage.epoch_floor = Epoch(50);
     let commands = stage.beat_and_show(&[free_lease("shard", &[])]);
     let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
     assert_eq!(lease.epoch, Epoch(50));
+}
+
+/// It keeps what it has confirmed, whatever happens to it.
+#[test]
+fn a_store_without_a_floor_is_not_waited_for() {
+    let (_stage, commands) = failed_heartbeat(Epoch::NEVER_OWNED);
+    assert_eq!(taken(&commands).len(), 1, "{commands:?}");
 }
 
 /// The refusal shows an owner of whom the registry, read before it, knows nothing: it may have come since.
@@ -141,14 +159,12 @@ fn a_new_child_without_its_parent_is_looked_at_twice() {
     assert_eq!(taken(&commands).len(), 1, "the stream no longer has the parent: {commands:?}");
 }
 
-/// Else a crash would repeat what was done when the drain ended, although the worker knew.
-#[test]
-fn a_shard_that_was_drained_in_vain_is_read_on_from_there_and_the_place_is_stored() {
+/// The worker reads two shards, and drains one of them for a newcomer. Returns which, and the rows.
+fn draining() -> (Stage, LeaseKey, Epoch, Vec<Lease>) {
     let mut stage = Stage::set(vec![free_lease("x", &[]), free_lease("y", &[])]);
-    let mut rows = Vec::new();
-    for lease in taken(&stage.beat()) {
-        rows.push(lease.clone());
-        stage.tell(Event::PutAnswered { key: lease.key.clone(), answer: Ok(Outcome::Applied) });
+    let rows: Vec<Lease> = taken(&stage.beat()).into_iter().cloned().collect();
+    for row in &rows {
+        stage.tell(Event::PutAnswered { key: row.key.clone(), answer: Ok(Outcome::Applied) });
     }
     stage.others = vec![WorkerRow::registering(worker("newcomer"), None)];
     let commands = stage.beat_and_show(&rows);
@@ -156,7 +172,14 @@ fn a_shard_that_was_drained_in_vain_is_read_on_from_there_and_the_place_is_store
         Command::DrainShard { key, epoch } => Some((key.clone(), *epoch)),
         _ => None,
     });
-    let (key, epoch) = drained.unwrap_or_else(|| panic!("{commands:#?}"));
+    let (key, epoch) = drained.unwrap_or_else(|| panic!("one of the two is the newcomer's: {commands:?}"));
+    (stage, key, epoch, rows)
+}
+
+/// Else a crash would repeat what was done when the drain ended, although the worker knew.
+#[test]
+fn a_shard_that_was_drained_in_vain_is_read_on_from_there_and_the_place_is_stored() {
+    let (mut stage, key, epoch, rows) = draining();
     stage.others = Vec::new();
     stage.beat_and_show(&rows);
     let done: Position = "after:1000".parse().unwrap();
@@ -164,4 +187,36 @@ fn a_shard_that_was_drained_in_vain_is_read_on_from_there_and_the_place_is_store
     let started = |command: &Command| matches!(command, Command::StartShard(lease) if lease.position == done);
     let stored = |command: &Command| matches!(command, Command::Put { next, .. } if next.position == done);
     assert!(commands.iter().any(started) && commands.iter().any(stored), "{commands:?}");
+}
+
+#[test]
+fn a_shard_whose_receiver_falls_silent_during_the_drain_is_read_on() {
+    let (mut stage, key, epoch, rows) = draining();
+    for _ in 0..6 {
+        stage.beat_and_show(&rows);
+    }
+    let commands = stage.tell(Event::Drained { key, epoch, position: None });
+    let is_given =
+        |command: &Command| matches!(command, Command::Put { next, .. } if next.last_change == Change::Given);
+    assert!(commands.iter().any(|command| matches!(command, Command::StartShard(_))), "{commands:?}");
+    assert!(!commands.iter().any(is_given), "{commands:?}");
+}
+
+/// To try again would only repeat the refusal, and nobody would be told. One that has worked tries on.
+#[test]
+fn only_a_worker_that_the_store_refuses_at_its_start_ends() {
+    let refused = |kind, has_registered| {
+        let mut stage = Stage::new();
+        if has_registered {
+            stage.beat();
+        }
+        stage.heartbeat();
+        let commands = stage.tell(Event::HeartbeatAnswered(Err(kind)));
+        commands.iter().any(|command| matches!(command, Command::End(Ending::Refused)))
+    };
+    assert!(refused(StoreErrorKind::Invalid, false));
+    assert!(refused(StoreErrorKind::Corrupt, false));
+    assert!(!refused(StoreErrorKind::Unavailable, false));
+    assert!(!refused(StoreErrorKind::Invalid, true));
+    assert!(!refused(StoreErrorKind::Unavailable, true));
 }
