@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::rows::{facts, free_lease, name};
 use lease_core::testing::worker;
 use lease_core::worker::{Command, Ending, Event, Worker, WorkerSettings};
-use lease_core::{Beat, Change, Epoch, Lease, LeaseKey, Moment, Outcome, StoreErrorKind, WorkerId, WorkerRow};
+use lease_core::{Beat, Change, Epoch, Lease, LeaseKey, Moment, Outcome, StoreErrorKind, Version, WorkerId, WorkerRow};
 use stream_types::Position;
 
 /// A worker alone with the test, which plays the store and the clock.
@@ -117,6 +117,30 @@ fn after_a_failed_heartbeat_nothing_is_taken_until_the_store_has_told_its_floor_
     let commands = stage.beat_and_show(&[free_lease("shard", &[])]);
     let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
     assert_eq!(lease.epoch, Epoch(50));
+}
+
+/// A row that is older than it was shows that the store has lost some. A heartbeat that was sent before that tells an old floor.
+#[test]
+fn after_a_row_that_went_back_only_a_younger_heartbeat_tells_the_floor() {
+    let other = worker("other");
+    let row = |version| Lease { version: Version(version), ..free_lease("theirs", &[]).taken_by(&other) };
+    let mut stage = Stage::set(vec![row(9)]);
+    stage.epoch_floor = Epoch(40);
+    stage.others = vec![WorkerRow::registering(other.clone(), None)];
+    stage.beat_and_show(&[row(9)]);
+    stage.tell(Event::Hinted);
+    stage.beat();
+    stage.heartbeat();
+    let rows = vec![row(8), free_lease("free", &[]), free_lease("spare", &[])];
+    let commands = stage.tell(Event::LeasesListed(Ok(rows.clone())));
+    assert_eq!(taken(&commands), [] as [&Lease; 0]);
+    let workers = stage.others.clone();
+    let commands = stage.tell(Event::HeartbeatAnswered(Ok(Beat::Written { workers, epoch_floor: Epoch(40) })));
+    assert_eq!(taken(&commands), [] as [&Lease; 0], "it was sent before the list came");
+    stage.epoch_floor = Epoch(60);
+    let commands = stage.beat_and_show(&rows);
+    assert!(!taken(&commands).is_empty(), "{commands:?}");
+    assert!(taken(&commands).iter().all(|lease| lease.epoch == Epoch(60)), "{commands:?}");
 }
 
 /// It keeps what it has confirmed, whatever happens to it.
