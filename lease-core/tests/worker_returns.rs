@@ -129,3 +129,23 @@ fn what_an_earlier_process_of_the_name_had_is_read_only_once_it_is_taken_anew() 
         assert!(world.owns_what_it_reads("b"), "{:?}", world.leases());
     }
 }
+
+/// Each worker has a patience of its own. The last heartbeat of the dead is seen within an interval; the others look again at the very
+/// moment when it may be found dead.
+#[test]
+fn a_crash_is_noticed_no_later_while_another_is_away() {
+    for pause in [0, 150, 300, 450, 600, 750].map(Duration::from_millis) {
+        let mut world = World::new(shards(12));
+        for worker in ["a", "b", "c"] {
+            world.start(worker);
+            world.run_for(Duration::from_millis(370));
+        }
+        world.run_until("level", World::is_level);
+        world.run_for(LEASE_DURATION + pause);
+        end(&mut world, "a");
+        world.crash("b");
+        let is_of_b = |lease: &Lease| lease.owner.as_ref().is_some_and(|owner| owner.name.as_str() == "b");
+        let took = world.run_until("c has what b had", |world| !world.leases().iter().any(is_of_b));
+        assert!(took <= LEASE_DURATION + HEARTBEAT + HEARTBEAT / 10, "{pause:?}: {took:?}");
+    }
+}
