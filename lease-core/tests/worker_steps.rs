@@ -18,26 +18,29 @@ struct Stage {
     /// What the registry shows besides the worker's own row.
     others: Vec<WorkerRow>,
     epoch_floor: Epoch,
+    /// The worker has asked for a list.
+    wants_leases: bool,
 }
 
 impl Stage {
     fn new() -> Self {
         let streams = BTreeMap::from([(name("stream"), facts())]);
         let worker = Worker::new(name("me"), 7, WorkerSettings::default(), streams);
-        Self { worker, now: Duration::ZERO, others: Vec::new(), epoch_floor: Epoch::NEVER_OWNED }
+        Self { worker, now: Duration::ZERO, others: Vec::new(), epoch_floor: Epoch::NEVER_OWNED, wants_leases: false }
     }
 
     /// The worker has registered, and seen these leases.
-    fn set(leases: Vec<Lease>) -> Self {
+    fn set(leases: &[Lease]) -> Self {
         let mut stage = Self::new();
-        stage.beat();
-        stage.tell(Event::LeasesListed(Ok(leases)));
+        stage.beat_and_show(leases);
         stage
     }
 
     fn tell(&mut self, event: Event) -> Vec<Command> {
         self.now += Duration::from_millis(1);
-        self.worker.on(event, Moment::from_start(self.now))
+        let commands = self.worker.on(event, Moment::from_start(self.now));
+        self.wants_leases |= commands.iter().any(|command| matches!(command, Command::ListLeases));
+        commands
     }
 
     /// The row of the heartbeat that the worker sends next.
@@ -66,7 +69,7 @@ impl Stage {
     /// The same, and if the worker then wants to see the leases, it is shown these.
     fn beat_and_show(&mut self, leases: &[Lease]) -> Vec<Command> {
         let mut commands = self.beat();
-        if commands.iter().any(|command| matches!(command, Command::ListLeases)) {
+        if std::mem::take(&mut self.wants_leases) {
             commands.extend(self.tell(Event::LeasesListed(Ok(leases.to_vec()))));
         }
         commands
@@ -88,7 +91,7 @@ fn taken(commands: &[Command]) -> Vec<&Lease> {
 
 #[test]
 fn what_is_free_is_taken_by_the_first_heartbeat_after_the_look_round() {
-    let mut stage = Stage::set(vec![free_lease("shard", &[])]);
+    let mut stage = Stage::set(&[free_lease("shard", &[])]);
     let commands = stage.beat();
     let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
     assert!(lease.is_owned_by(&stage.id()));
@@ -96,7 +99,7 @@ fn what_is_free_is_taken_by_the_first_heartbeat_after_the_look_round() {
 
 /// While the worker waits for a list that shows a free lease, a heartbeat fails.
 fn failed_heartbeat(epoch_floor: Epoch) -> (Stage, Vec<Command>) {
-    let mut stage = Stage::set(Vec::new());
+    let mut stage = Stage::set(&[]);
     stage.epoch_floor = epoch_floor;
     stage.beat();
     stage.tell(Event::Hinted);
@@ -124,7 +127,7 @@ fn after_a_failed_heartbeat_nothing_is_taken_until_the_store_has_told_its_floor_
 fn after_a_row_that_went_back_only_a_younger_heartbeat_tells_the_floor() {
     let other = worker("other");
     let row = |version| Lease { version: Version(version), ..free_lease("theirs", &[]).taken_by(&other) };
-    let mut stage = Stage::set(vec![row(9)]);
+    let mut stage = Stage::set(&[row(9)]);
     stage.epoch_floor = Epoch(40);
     stage.others = vec![WorkerRow::registering(other.clone(), None)];
     stage.beat_and_show(&[row(9)]);
@@ -153,7 +156,7 @@ fn a_store_without_a_floor_is_not_waited_for() {
 /// The refusal shows an owner of whom the registry, read before it, knows nothing: it may have come since.
 #[test]
 fn a_lease_that_a_refusal_shows_in_new_hands_is_taken_only_after_a_younger_look_at_the_registry() {
-    let mut stage = Stage::set(vec![free_lease("shard", &[])]);
+    let mut stage = Stage::set(&[free_lease("shard", &[])]);
     let commands = stage.beat();
     let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
     let theirs = free_lease("shard", &[]).taken_by(&worker("newcomer"));
@@ -172,7 +175,7 @@ fn a_lease_that_a_refusal_shows_in_new_hands_is_taken_only_after_a_younger_look_
 #[test]
 fn a_new_child_without_its_parent_is_looked_at_twice() {
     let child = || free_lease("child", &["parent"]);
-    let mut stage = Stage::set(Vec::new());
+    let mut stage = Stage::set(&[]);
     stage.beat();
     stage.tell(Event::Hinted);
     stage.beat();
@@ -185,7 +188,7 @@ fn a_new_child_without_its_parent_is_looked_at_twice() {
 
 /// The worker reads two shards, and drains one of them for a newcomer. Returns which, and the rows.
 fn draining() -> (Stage, LeaseKey, Epoch, Vec<Lease>) {
-    let mut stage = Stage::set(vec![free_lease("x", &[]), free_lease("y", &[])]);
+    let mut stage = Stage::set(&[free_lease("x", &[]), free_lease("y", &[])]);
     let rows: Vec<Lease> = taken(&stage.beat()).into_iter().cloned().collect();
     for row in &rows {
         stage.tell(Event::PutAnswered { key: row.key.clone(), answer: Ok(Outcome::Applied) });
@@ -243,4 +246,22 @@ fn only_a_worker_that_the_store_refuses_at_its_start_ends() {
     assert!(!refused(StoreErrorKind::Unavailable, false));
     assert!(!refused(StoreErrorKind::Invalid, true));
     assert!(!refused(StoreErrorKind::Unavailable, true));
+}
+
+/// There may be a row that nobody can read. The heartbeats go on.
+#[test]
+fn a_list_that_fails_is_asked_for_ever_more_seldom() {
+    let mut stage = Stage::new();
+    let mut lists = 0;
+    while stage.now < Duration::from_secs(120) {
+        let row = stage.heartbeat();
+        let answer =
+            Event::HeartbeatAnswered(Ok(Beat::Written { workers: vec![row], epoch_floor: Epoch::NEVER_OWNED }));
+        stage.tell(answer);
+        if std::mem::take(&mut stage.wants_leases) {
+            lists += 1;
+            stage.tell(Event::LeasesListed(Err(StoreErrorKind::Corrupt)));
+        }
+    }
+    assert!((6..=8).contains(&lists), "{lists} lists in about 120 s: after 1, 2, 4, 8, 16, 32 and 60 s");
 }
