@@ -48,6 +48,11 @@ fn a_join_leaves_no_shard_unread_for_more_than_a_fraction_of_a_heartbeat() {
         world.run_until("level", World::is_level);
         let silence = world.longest_silence();
         assert!(silence <= A_FRACTION, "{silence:?}");
+
+        let before = world.calls("joiner").heartbeats;
+        world.run_for(HEARTBEAT * 10);
+        let heartbeats = world.calls("joiner").heartbeats - before;
+        assert!(heartbeats <= 12, "nothing more is to come: {heartbeats} heartbeats in ten intervals");
     }
 }
 

@@ -265,3 +265,26 @@ fn a_list_that_fails_is_asked_for_ever_more_seldom() {
     }
     assert!((6..=8).contains(&lists), "{lists} lists in about 120 s: after 1, 2, 4, 8, 16, 32 and 60 s");
 }
+
+#[test]
+fn what_is_heard_while_a_list_is_under_way_leads_to_another() {
+    for is_hint in [true, false] {
+        let mut stage = Stage::set(&[]);
+        stage.beat_and_show(&[]);
+        stage.tell(Event::Hinted);
+        stage.beat();
+        assert!(std::mem::take(&mut stage.wants_leases), "after a hint");
+        if is_hint {
+            stage.tell(Event::Hinted);
+        } else {
+            stage.others = vec![WorkerRow::registering(worker("newcomer"), None)];
+            stage.beat();
+        }
+        assert!(!stage.wants_leases, "one list at a time");
+        stage.tell(Event::LeasesListed(Ok(Vec::new())));
+        if is_hint {
+            stage.beat();
+        }
+        assert!(stage.wants_leases, "hinted: {is_hint}");
+    }
+}

@@ -141,3 +141,35 @@ fn hints_do_not_hurry_a_worker_whose_store_does_not_answer() {
     let heartbeats = world.calls("a").heartbeats - before;
     assert!((4..=8).contains(&heartbeats), "{heartbeats} in three seconds: after 50, 100, 200, 400, 800 and 1000 ms");
 }
+
+/// Meanwhile another worker has found it silent, and taken what it had taken.
+#[test]
+fn a_take_that_is_answered_after_a_lapse_is_not_read_under() {
+    let mut world = World::new(shards(4));
+    world.start("a");
+    world.start("b");
+    world.delay_puts("a", LEASE_DURATION * 13 / 10);
+    world.run_until("b reads its part", |world| world.reading()["b"] == 2);
+    world.set_weather("a", Weather::Cut);
+    world.run_until("b has everything", |world| world.reading()["b"] == 4);
+    world.set_weather("a", Weather::Fair);
+    world.delay_puts("a", Duration::ZERO);
+    world.run_for(LEASE_DURATION);
+    assert!(world.is_level(), "{:?}", world.reading());
+    assert!(world.owns_what_it_reads("a") && world.owns_what_it_reads("b"));
+}
+
+/// It may be dead for others, and what it knows of the leases is old.
+#[test]
+fn a_worker_that_is_late_asks_nothing_of_the_store_but_heartbeats() {
+    let mut world = World::busy(4, &["a"]);
+    world.set_weather("a", Weather::Cut);
+    world.run_until("it is late", |world| world.reading()["a"] == 0);
+    world.run_for(AT_ONCE);
+    let before = world.calls("a");
+    world.tell("a", Event::Hinted);
+    world.run_for(Duration::from_secs(120));
+    let after = world.calls("a");
+    assert_eq!((after.lists, after.others), (before.lists, before.others));
+    assert!(after.heartbeats > before.heartbeats + 100);
+}
