@@ -148,13 +148,13 @@ fn a_take_that_is_answered_after_a_lapse_is_not_read_under() {
     let mut world = World::new(shards(4));
     world.start("a");
     world.start("b");
-    world.delay_puts("a", LEASE_DURATION * 13 / 10);
+    world.delay_puts("a", LEASE_DURATION * 2);
     world.run_until("b reads its part", |world| world.reading()["b"] == 2);
     world.set_weather("a", Weather::Cut);
     world.run_until("b has everything", |world| world.reading()["b"] == 4);
     world.set_weather("a", Weather::Fair);
     world.delay_puts("a", Duration::ZERO);
-    world.run_for(LEASE_DURATION);
+    world.run_for(LEASE_DURATION * 2);
     assert!(world.is_level(), "{:?}", world.reading());
     assert!(world.owns_what_it_reads("a") && world.owns_what_it_reads("b"));
 }
@@ -168,6 +168,7 @@ fn a_worker_that_is_late_asks_nothing_of_the_store_but_heartbeats() {
     world.run_for(AT_ONCE);
     let before = world.calls("a");
     world.tell("a", Event::Hinted);
+    world.leave("a");
     world.run_for(Duration::from_secs(120));
     let after = world.calls("a");
     assert_eq!((after.lists, after.others), (before.lists, before.others));
