@@ -29,10 +29,12 @@ impl World {
         self.silence.longest(self.now)
     }
 
-    /// Whether the table names the worker, in its present incarnation, as the owner of all that it reads.
+    /// Whether the table names the worker, in its present incarnation, as the owner of all that it reads, under the same epoch.
     pub(crate) fn owns_what_it_reads(&self, worker: &str) -> bool {
         let process = &self.processes[worker];
-        let is_mine = |lease: &Lease| lease.is_owned_by(&process.worker.id());
+        let is_mine = |lease: &Lease| {
+            lease.is_owned_by(&process.worker.id()) && process.readers.get(&lease.key) == Some(&lease.epoch)
+        };
         let leases = self.leases();
         let mine: Vec<&LeaseKey> = leases.iter().filter(|lease| is_mine(lease)).map(|lease| &lease.key).collect();
         process.valid_readers(self.now).all(|key| mine.contains(&key))
