@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::rows::shards;
 use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World};
+use lease_core::Lease;
 use lease_core::worker::Event;
 
 /// How far the workers' heartbeats lie apart.
@@ -34,6 +35,8 @@ fn a_leave_leaves_no_shard_unread_for_more_than_a_fraction_of_a_heartbeat() {
     for mut world in sizes.into_iter().flat_map(fleets) {
         world.leave("b");
         world.run_until("b has left", |world| world.ending("b").is_some());
+        let is_of_b = |lease: &Lease| lease.owner.as_ref().is_some_and(|owner| owner.name.as_str() == "b");
+        assert!(!world.leases().iter().any(is_of_b), "it has given everything away");
         world.crash("b");
         world.run_until("the rest is level", World::is_level);
         let silence = world.longest_silence();

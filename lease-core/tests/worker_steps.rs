@@ -288,3 +288,10 @@ fn what_is_heard_while_a_list_is_under_way_leads_to_another() {
         assert!(stage.wants_leases, "hinted: {is_hint}");
     }
 }
+
+#[test]
+fn a_worker_asked_to_leave_before_it_has_written_anything_ends_at_once() {
+    let mut stage = Stage::new();
+    let commands = stage.tell(Event::LeaveAsked { within: Duration::from_secs(30) });
+    assert!(matches!(commands[..], [Command::End(Ending::Left)]), "{commands:?}");
+}
