@@ -27,9 +27,12 @@ pub(in crate::demo) async fn play(stage: &mut Stage<'_>, worker_count: u16) -> R
     // To the others it is a crash: they will repeat what it had not checkpointed.
     stage.board.ledger.crashed(ZOMBIE, stage.fleet.checkpoints_of(ZOMBIE));
     stage.board.tell(format_args!("it is frozen in the middle of a batch, with {} shards in its hands", held.len()));
+    // The zombie's own reader is still there: what counts is one under the newest epoch, of which the sink has heard.
+    let is_read = |picture: &Picture, lease: &Lease| {
+        picture.readers.get(&lease.key).is_some_and(|(_, epoch)| *epoch == lease.epoch)
+    };
     let others_have_all = |picture: &Picture| {
-        picture.owned_by(ZOMBIE).next().is_none()
-            && picture.runnable().all(|lease| picture.readers.contains_key(&lease.key))
+        picture.owned_by(ZOMBIE).next().is_none() && picture.runnable().all(|lease| is_read(picture, lease))
     };
     if !stage.board.wait_until(patience, others_have_all).await {
         return Err(Failure::new("nobody took the shards of the frozen worker"));
