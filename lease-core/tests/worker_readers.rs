@@ -4,9 +4,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::rows::shard;
+use common::rows::{free_lease, shard};
+use common::stage::{Stage, taken};
 use common::world::{LEASE_DURATION, Weather, World};
-use lease_core::worker::{Event, StopReason};
+use lease_core::Outcome;
+use lease_core::worker::{Command, Event, StopReason};
 use stream_types::Position;
 
 /// For how long the shard is not read after its reader has failed.
@@ -31,6 +33,26 @@ fn a_reader_that_fails_starts_again_ever_later_and_anew_once_it_has_progressed()
     world.run_for(Duration::from_secs(1));
     let pause = pause_after_failure(&mut world, "shard-0000");
     assert!(pause <= Duration::from_millis(1_010), "{pause:?} after it had progressed");
+}
+
+/// It asks to be woken for that, and not only for its heartbeats.
+#[test]
+fn a_reader_that_fails_between_two_heartbeats_starts_again_between_two() {
+    let mut stage = Stage::set(&[free_lease("shard", &[])]);
+    let commands = stage.beat();
+    let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
+    stage.tell(Event::PutAnswered { key: lease.key.clone(), answer: Ok(Outcome::Applied) });
+    stage.now += Duration::from_millis(300);
+    stage.tell(Event::ShardFailed { key: lease.key.clone(), epoch: lease.epoch, position: None });
+    let failed = stage.now;
+    let mut commands = stage.beat();
+    while !commands.iter().any(|command| matches!(command, Command::StartShard(_))) {
+        assert!(stage.now < failed + Duration::from_secs(2), "it is not read again");
+        stage.now = stage.now.max(stage.worker.next_wake().expect("it lives").elapsed());
+        commands = stage.tell(Event::TimePassed);
+    }
+    let pause = stage.now - failed;
+    assert!(pause >= Duration::from_secs(1) && pause <= Duration::from_millis(1_010), "{pause:?}");
 }
 
 #[test]

@@ -2,92 +2,14 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::rows::{facts, free_lease, name};
+use common::rows::free_lease;
+use common::stage::{Stage, taken};
 use lease_core::testing::worker;
-use lease_core::worker::{Command, Ending, Event, Worker, WorkerSettings};
-use lease_core::{Beat, Change, Epoch, Lease, LeaseKey, Moment, Outcome, StoreErrorKind, Version, WorkerId, WorkerRow};
+use lease_core::worker::{Command, Ending, Event};
+use lease_core::{Beat, Change, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind, Version, WorkerRow};
 use stream_types::Position;
-
-/// A worker alone with the test, which plays the store and the clock.
-struct Stage {
-    worker: Worker,
-    now: Duration,
-    /// What the registry shows besides the worker's own row.
-    others: Vec<WorkerRow>,
-    epoch_floor: Epoch,
-    /// The worker has asked for a list.
-    wants_leases: bool,
-}
-
-impl Stage {
-    fn new() -> Self {
-        let streams = BTreeMap::from([(name("stream"), facts())]);
-        let worker = Worker::new(name("me"), 7, WorkerSettings::default(), streams);
-        Self { worker, now: Duration::ZERO, others: Vec::new(), epoch_floor: Epoch::NEVER_OWNED, wants_leases: false }
-    }
-
-    /// The worker has registered, and seen these leases.
-    fn set(leases: &[Lease]) -> Self {
-        let mut stage = Self::new();
-        stage.beat_and_show(leases);
-        stage
-    }
-
-    fn tell(&mut self, event: Event) -> Vec<Command> {
-        self.now += Duration::from_millis(1);
-        let commands = self.worker.on(event, Moment::from_start(self.now));
-        self.wants_leases |= commands.iter().any(|command| matches!(command, Command::ListLeases));
-        commands
-    }
-
-    /// The row of the heartbeat that the worker sends next.
-    fn heartbeat(&mut self) -> WorkerRow {
-        for _ in 0..10 {
-            self.now = self.now.max(self.worker.next_wake().expect("it lives").elapsed());
-            let commands = self.tell(Event::TimePassed);
-            let row = commands.into_iter().find_map(|command| match command {
-                Command::Heartbeat(row) => Some(row),
-                _ => None,
-            });
-            if let Some(row) = row {
-                return row;
-            }
-        }
-        panic!("it sends no heartbeat");
-    }
-
-    /// The next heartbeat is answered. Returns what the worker does about it.
-    fn beat(&mut self) -> Vec<Command> {
-        let row = self.heartbeat();
-        let workers = self.others.iter().cloned().chain([row]).collect();
-        self.tell(Event::HeartbeatAnswered(Ok(Beat::Written { workers, epoch_floor: self.epoch_floor })))
-    }
-
-    /// The same, and if the worker then wants to see the leases, it is shown these.
-    fn beat_and_show(&mut self, leases: &[Lease]) -> Vec<Command> {
-        let mut commands = self.beat();
-        if std::mem::take(&mut self.wants_leases) {
-            commands.extend(self.tell(Event::LeasesListed(Ok(leases.to_vec()))));
-        }
-        commands
-    }
-
-    fn id(&self) -> WorkerId {
-        self.worker.id()
-    }
-}
-
-/// The rows that the worker wants to take.
-fn taken(commands: &[Command]) -> Vec<&Lease> {
-    let puts = commands.iter().filter_map(|command| match command {
-        Command::Put { next, .. } => Some(next),
-        _ => None,
-    });
-    puts.collect()
-}
 
 #[test]
 fn what_is_free_is_taken_by_the_first_heartbeat_after_the_look_round() {

@@ -21,7 +21,8 @@ chores:
   bench WHAT   measure: plan, endpoint, rest (a fleet at rest for a minute), stores (real lease tables), or all
   sim          simulate fleets in worlds decided by seeds: [--seeds COUNT], or [--seed SEED] to replay one
   explore      search small worlds completely, or one of them: [NUMBER]
-  plant        plant known faults into a copy, and see that the simulation or the search finds each
+  plant        plant known faults into a copy, and see that the simulation or the search finds each, or only those
+               whose name has this in it: [PART]
   soak         disturb real processes on real servers: --minutes MINUTES [--table postgres|redis|dynamodb] [--seed SEED]
   rules        only the project's own rules: dependencies and sources";
 
@@ -33,7 +34,8 @@ fn main() -> ExitCode {
         ["bench", what] => bench::run(what),
         ["sim", ref arguments @ ..] => sim::run(arguments),
         ["explore", ref arguments @ ..] => sim::explore(arguments),
-        ["plant"] => plant::run(),
+        ["plant"] => plant::run(""),
+        ["plant", part_of_name] => plant::run(part_of_name),
         ["soak", ref arguments @ ..] => soak::run(arguments),
         ["rules"] => rules::run(),
         _ => Err(USAGE.into()),

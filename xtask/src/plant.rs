@@ -115,12 +115,18 @@ const FAULTS: &[Fault] = &[
     },
 ];
 
-pub(crate) fn run() -> Result<(), String> {
+/// Plants the faults whose name has that part; all have the empty one.
+pub(crate) fn run(part_of_name: &str) -> Result<(), String> {
+    let faults: Vec<&Fault> = FAULTS.iter().filter(|fault| fault.name.contains(part_of_name)).collect();
+    if faults.is_empty() {
+        let names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+        return Err(format!("no fault has {part_of_name:?} in its name; they are:\n  {}", names.join("\n  ")));
+    }
     let copy = target().join("planted");
     copy_sources(&copy)?;
     let mut uncaught = Vec::new();
     println!("{:<96} {:<34} {:>6}", "planted fault", "found by", "after");
-    for fault in FAULTS {
+    for fault in &faults {
         let path = copy.join(fault.file);
         let original = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         if !original.contains(fault.before) {
@@ -134,7 +140,7 @@ pub(crate) fn run() -> Result<(), String> {
             None => uncaught.push(fault.name),
         }
     }
-    println!("{} planted faults, {} not caught", FAULTS.len(), uncaught.len());
+    println!("{} planted faults, {} not caught", faults.len(), uncaught.len());
     if uncaught.is_empty() { Ok(()) } else { Err(format!("nothing has caught {uncaught:?}")) }
 }
 

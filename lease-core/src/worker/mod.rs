@@ -190,12 +190,6 @@ impl Worker {
         self.pulse.next_wake().into_iter().chain(retry).chain(streams).chain(restarts).min()
     }
 
-    /// Whether the worker has ended, and no event will make it do anything.
-    #[must_use]
-    pub const fn has_ended(&self) -> bool {
-        self.ended
-    }
-
     /// Tells the worker what happened, and when; returns what is to be done.
     ///
     /// Moments must not go back from one call to the next.

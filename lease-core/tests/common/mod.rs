@@ -4,4 +4,5 @@
 pub(crate) mod process;
 pub(crate) mod rows;
 pub(crate) mod silence;
+pub(crate) mod stage;
 pub(crate) mod world;

@@ -1,4 +1,5 @@
-//! `cargo xtask explore`: all that can happen in small worlds; or in one of them, by its number.
+//! `cargo xtask explore`: all that can happen in small worlds, one after the other until one is broken; or in one of them, by its
+//! number.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -15,14 +16,17 @@ fn main() -> ExitCode {
         ("3 workers, 2 shards, 1 fault, 2 s", Bounds { workers: 3, length: seconds(2), ..small }),
         ("3 workers, 2 shards, 1 fault, 7 s", Bounds { workers: 3, ..small }),
     ];
-    let number: Option<usize> = std::env::args().nth(1).and_then(|number| number.parse().ok());
-    let mut is_broken = false;
-    for (index, (world, bounds)) in worlds.into_iter().enumerate() {
-        if number.is_some_and(|number| number != index + 1) {
-            continue;
+    let chosen = match std::env::args().nth(1).map(|number| number.parse::<usize>()) {
+        None => 1..=worlds.len(),
+        Some(Ok(number)) if (1..=worlds.len()).contains(&number) => number..=number,
+        Some(_) => {
+            eprintln!("explore: the worlds are numbered from 1 to {}", worlds.len());
+            return ExitCode::FAILURE;
         }
+    };
+    for (world, bounds) in &worlds[chosen.start() - 1..*chosen.end()] {
         let begun = Instant::now();
-        let explored = explore(bounds);
+        let explored = explore(*bounds);
         println!(
             "{world}: {} states, {} steps, {} ends, in {:.1} s",
             explored.states,
@@ -32,9 +36,9 @@ fn main() -> ExitCode {
         );
         if let Some((violation, path)) = explored.violation {
             println!("  VIOLATION {violation}, after:");
-            told(bounds, &path).iter().for_each(|step| println!("    {step}"));
-            is_broken = true;
+            told(*bounds, &path).iter().for_each(|step| println!("    {step}"));
+            return ExitCode::FAILURE;
         }
     }
-    if is_broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    ExitCode::SUCCESS
 }
