@@ -79,6 +79,39 @@ fn what_is_taken_although_it_has_become_a_newcomers_is_drained_at_once() {
     }
 }
 
+/// A newcomer has registered and taken the lease since the worker last read the registry.
+#[test]
+fn what_a_refusal_shows_in_unknown_hands_is_not_taken_by_a_plan_that_another_answer_calls_for() {
+    let rows = [free_lease("x", &[]), free_lease("y", &[])];
+    let mut stage = Stage::set(&rows);
+    let commands = stage.beat();
+    assert_eq!(taken(&commands).len(), 2, "{commands:?}");
+    // A plan wants both again, and waits until their writes are answered.
+    stage.tell(Event::Hinted);
+    stage.beat_and_show(&rows);
+    stage.beat();
+    let theirs = rows[0].taken_by(&worker("newcomer"));
+    let answer = Ok(Outcome::Conflict { current: Some(theirs) });
+    let commands = stage.tell(Event::PutAnswered { key: rows[0].key.clone(), answer });
+    assert_eq!(taken(&commands), [] as [&Lease; 0]);
+    let commands = stage.tell(Event::PutAnswered { key: rows[1].key.clone(), answer: Ok(Outcome::Applied) });
+    assert_eq!(taken(&commands), [] as [&Lease; 0]);
+}
+
+/// It asks to be woken for that, and not only for its heartbeats.
+#[test]
+fn a_write_that_fails_is_sent_again_before_the_next_heartbeat() {
+    let mut stage = Stage::set(&[free_lease("shard", &[])]);
+    let commands = stage.beat();
+    let [wanted] = taken(&commands)[..] else { panic!("{commands:?}") };
+    let answer = Err(StoreErrorKind::Unavailable);
+    stage.tell(Event::PutAnswered { key: wanted.key.clone(), answer });
+    let failed = stage.now;
+    let commands = stage.wake();
+    assert_eq!(taken(&commands), [wanted], "{commands:?}");
+    assert!(stage.now - failed < Duration::from_millis(150), "{:?}", stage.now - failed);
+}
+
 /// The worker finds shards that have no lease, and others create the leases of these a moment before it. Returns what it does
 /// about each refusal.
 fn creations_refused(found: &[Shard], refused: &[Lease]) -> Vec<Vec<Command>> {

@@ -48,8 +48,7 @@ fn a_reader_that_fails_between_two_heartbeats_starts_again_between_two() {
     let mut commands = stage.beat();
     while !commands.iter().any(|command| matches!(command, Command::StartShard(_))) {
         assert!(stage.now < failed + Duration::from_secs(2), "it is not read again");
-        stage.now = stage.now.max(stage.worker.next_wake().expect("it lives").elapsed());
-        commands = stage.tell(Event::TimePassed);
+        commands = stage.wake();
     }
     let pause = stage.now - failed;
     assert!(pause >= Duration::from_secs(1) && pause <= Duration::from_millis(1_010), "{pause:?}");

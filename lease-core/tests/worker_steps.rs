@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::rows::free_lease;
 use common::stage::{Stage, taken};
 use lease_core::testing::worker;
-use lease_core::worker::{Command, Ending, Event};
+use lease_core::worker::{Command, Ending, Event, WorkerSettings};
 use lease_core::{Beat, Change, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind, Version, WorkerRow};
 use stream_types::Position;
 
@@ -216,4 +216,32 @@ fn a_worker_asked_to_leave_before_it_has_written_anything_ends_at_once() {
     let mut stage = Stage::new();
     let commands = stage.tell(Event::LeaveAsked { within: Duration::from_secs(30) });
     assert!(matches!(commands[..], [Command::End(Ending::Left)]), "{commands:?}");
+}
+
+/// The other, if it lives, has sent its last heartbeat a moment before this one registered: it learns by its next one, whose answer
+/// may take a little.
+#[test]
+fn what_a_living_process_of_the_same_name_reads_is_taken_only_once_it_must_have_learned() {
+    let settings = WorkerSettings::default();
+    let other = worker("me");
+    let leases = [free_lease("shard", &[]).taken_by(&other)];
+    let mut stage = Stage::new();
+    stage.heartbeat();
+    let by = WorkerRow::registering(other, None);
+    let registered = stage.now;
+    let mut commands = stage.tell(Event::HeartbeatAnswered(Ok(Beat::Replaced { by })));
+    assert!(commands.iter().any(|command| matches!(command, Command::Heartbeat(_))), "at once: {commands:?}");
+    let row = commands.into_iter().find_map(|command| match command {
+        Command::Heartbeat(row) => Some(row),
+        _ => None,
+    });
+    let workers = row.into_iter().collect();
+    stage.tell(Event::HeartbeatAnswered(Ok(Beat::Written { workers, epoch_floor: Epoch::NEVER_OWNED })));
+    commands = stage.tell(Event::LeasesListed(Ok(leases.to_vec())));
+    while taken(&commands).is_empty() {
+        commands = stage.beat_and_show(&leases);
+    }
+    let waited = stage.now - registered;
+    assert!(waited >= settings.heartbeat_interval + settings.shortest_pause(), "{waited:?}");
+    assert!(waited <= settings.heartbeat_interval + settings.shortest_pause() * 2, "{waited:?}");
 }

@@ -257,6 +257,20 @@ mod tests {
         assert_eq!(table.get(&row.key), Some(&row));
     }
 
+    /// Else a tombstone would be deleted a second time, and its shard, while the stream lists it, not be found missing.
+    #[test]
+    fn a_row_that_is_known_to_be_gone_is_not_brought_back_by_an_older_list() {
+        let row = lease("deleted");
+        let at = |seconds| Moment::START.after(Duration::from_secs(seconds));
+        let mut table = Table::default();
+        table.replace(vec![row.clone()], at(0));
+        table.learn(&row.key, None, at(5));
+        table.replace(vec![row.clone()], at(4));
+        assert_eq!(table.get(&row.key), None);
+        table.replace(vec![row.clone()], at(6));
+        assert_eq!(table.get(&row.key), Some(&row), "a younger list shows that it is back");
+    }
+
     /// A store that has lost its newest writes may show it in one row of many, by a list or by the answer to a write.
     #[test]
     fn a_row_that_has_become_older_is_told_until_it_is_younger_again() {

@@ -34,6 +34,7 @@ impl Stage {
         stage
     }
 
+    /// The worker is told, a millisecond later.
     pub(crate) fn tell(&mut self, event: Event) -> Vec<Command> {
         self.now += Duration::from_millis(1);
         let commands = self.worker.on(event, Moment::from_start(self.now));
@@ -41,12 +42,16 @@ impl Stage {
         commands
     }
 
+    /// Time passes until the worker wants to be woken.
+    pub(crate) fn wake(&mut self) -> Vec<Command> {
+        self.now = self.now.max(self.worker.next_wake().expect("it lives").elapsed());
+        self.tell(Event::TimePassed)
+    }
+
     /// The row of the heartbeat that the worker sends next.
     pub(crate) fn heartbeat(&mut self) -> WorkerRow {
         for _ in 0..10 {
-            self.now = self.now.max(self.worker.next_wake().expect("it lives").elapsed());
-            let commands = self.tell(Event::TimePassed);
-            let row = commands.into_iter().find_map(|command| match command {
+            let row = self.wake().into_iter().find_map(|command| match command {
                 Command::Heartbeat(row) => Some(row),
                 _ => None,
             });
