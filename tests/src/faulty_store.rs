@@ -19,7 +19,6 @@ pub enum Fault {
     LastWriterWins,
     ConflictWithoutCurrent,
     AnyNextVersionIsTaken,
-    FieldIsForgotten,
     ListIsStale,
     CheckThenWriteRaces,
     CheckThenCreateRaces,
@@ -165,9 +164,6 @@ impl LeaseStore for FaultyStore {
                 return self.check_then_write(expected, next).await;
             }
             (Fault::RepeatedWriteIsApplied, _) if there.as_ref() == Some(next) => return Ok(Outcome::Applied),
-            (Fault::FieldIsForgotten, _) => {
-                return self.honest.put(expected, &Lease { hash_range: None, ..next.clone() }).await;
-            }
             _ => {}
         }
         let outcome = self.honest.put(expected, next).await?;

@@ -5,6 +5,7 @@ pub mod behaviour;
 pub mod differential;
 pub mod endpoints;
 pub mod faulty_store;
+pub mod forgetful_store;
 pub mod reshards;
 pub mod rough_proxy;
 pub mod soak;

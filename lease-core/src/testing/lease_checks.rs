@@ -6,7 +6,7 @@ use stream_types::Position;
 
 use super::rows::{lease, name, record_position, shard_id, worker};
 use super::{StoreFactory, join_all, open};
-use crate::{Change, Expected, Lease, LeaseStore, Outcome, StoreErrorKind, Version};
+use crate::{Change, Expected, Incarnation, Lease, LeaseStore, Outcome, StoreErrorKind, Version, WorkerId};
 
 const RACERS: usize = 32;
 
@@ -121,7 +121,9 @@ pub async fn c04_a_version_that_does_not_follow_is_invalid(factory: &dyn StoreFa
 pub async fn c05_an_applied_row_is_read_back_field_by_field(factory: &dyn StoreFactory) {
     let store = open(factory).await;
     let of_another = open(factory).await;
-    let (one, two) = (worker("one"), worker("two"));
+    // Each writer is another process than any before it, so that a store which mixes them up shows it.
+    let process = |name, number, nonce| WorkerId { incarnation: Incarnation { number, nonce }, ..worker(name) };
+    let (one, two) = (process("one", 2, u64::MAX), process("two", u64::from(u32::MAX) + 1, 0));
     let free = lease("a");
     let taken = free.taken_by(&one);
     let at_record = taken.checkpointed(Position::After(record_position(3)), &one);
