@@ -333,5 +333,8 @@ fn a_tombstone_whose_deletion_fails_is_deleted_by_a_later_look() {
     world.run_for(HEARTBEAT);
     world.set_weather("a", Weather::Fair);
     assert!(world.lease("shard-0000").is_finished(), "nothing could be deleted");
+    let generation = world.row("a").generation;
     world.run_until("it is deleted", |world| world.leases().len() == 1);
+    world.run_for(HEARTBEAT * 2);
+    assert_eq!(world.row("a").generation, generation + 1, "and the others know that there is something to see");
 }

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::rows::free_lease;
-use common::stage::{Stage, taken};
+use common::stage::{Stage, sent, taken};
 use lease_core::testing::worker;
 use lease_core::worker::{Command, Ending, Event, WorkerSettings};
 use lease_core::{Beat, Change, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind, Version, WorkerRow};
@@ -176,16 +176,26 @@ fn a_list_that_fails_is_asked_for_ever_more_seldom() {
     let mut stage = Stage::new();
     let mut lists = 0;
     while stage.now < Duration::from_secs(120) {
-        let row = stage.heartbeat();
-        let answer =
-            Event::HeartbeatAnswered(Ok(Beat::Written { workers: vec![row], epoch_floor: Epoch::NEVER_OWNED }));
-        stage.tell(answer);
+        stage.beat();
         if std::mem::take(&mut stage.wants_leases) {
             lists += 1;
             stage.tell(Event::LeasesListed(Err(StoreErrorKind::Corrupt)));
         }
     }
     assert!((6..=8).contains(&lists), "{lists} lists in about 120 s: after 1, 2, 4, 8, 16, 32 and 60 s");
+}
+
+#[test]
+fn hints_do_not_hurry_a_worker_whose_store_does_not_answer() {
+    let mut stage = Stage::set(&[]);
+    let (begun, mut heartbeats) = (stage.now, 0);
+    while stage.now < begun + Duration::from_secs(4) {
+        stage.heartbeat();
+        stage.tell(Event::HeartbeatAnswered(Err(StoreErrorKind::Unavailable)));
+        stage.tell(Event::Hinted);
+        heartbeats += 1;
+    }
+    assert!((6..=8).contains(&heartbeats), "{heartbeats}: after 1000, 50, 100, 200, 400, 800 and 1000 ms");
 }
 
 #[test]
@@ -229,19 +239,34 @@ fn what_a_living_process_of_the_same_name_reads_is_taken_only_once_it_must_have_
     stage.heartbeat();
     let by = WorkerRow::registering(other, None);
     let registered = stage.now;
-    let mut commands = stage.tell(Event::HeartbeatAnswered(Ok(Beat::Replaced { by })));
-    assert!(commands.iter().any(|command| matches!(command, Command::Heartbeat(_))), "at once: {commands:?}");
-    let row = commands.into_iter().find_map(|command| match command {
-        Command::Heartbeat(row) => Some(row),
-        _ => None,
-    });
-    let workers = row.into_iter().collect();
-    stage.tell(Event::HeartbeatAnswered(Ok(Beat::Written { workers, epoch_floor: Epoch::NEVER_OWNED })));
-    commands = stage.tell(Event::LeasesListed(Ok(leases.to_vec())));
+    let commands = stage.tell(Event::HeartbeatAnswered(Ok(Beat::Replaced { by })));
+    stage.written(sent(commands).expect("it registers again at once"));
+    stage.tell(Event::LeasesListed(Ok(leases.to_vec())));
+    stage.beat();
+
+    stage.now = registered + settings.heartbeat_interval - settings.shortest_pause() / 2;
+    let commands = stage.tell(Event::Hinted);
+    let commands = stage.written(sent(commands).expect("a hint brings a heartbeat, a little too early"));
+    assert_eq!(taken(&commands), [] as [&Lease; 0]);
+    let mut commands = stage.tell(Event::LeasesListed(Ok(leases.to_vec())));
     while taken(&commands).is_empty() {
         commands = stage.beat_and_show(&leases);
     }
     let waited = stage.now - registered;
     assert!(waited >= settings.heartbeat_interval + settings.shortest_pause(), "{waited:?}");
     assert!(waited <= settings.heartbeat_interval + settings.shortest_pause() * 2, "{waited:?}");
+}
+
+/// Until all can know of it, somebody may still give it a lease.
+#[test]
+fn a_worker_that_has_no_lease_tells_that_it_leaves_before_it_does() {
+    let ends = |commands: &[Command]| commands.iter().any(|command| matches!(command, Command::End(_)));
+    let mut stage = Stage::set(&[]);
+    stage.beat_and_show(&[]);
+    let commands = stage.tell(Event::LeaveAsked { within: Duration::from_secs(30) });
+    assert!(!ends(&commands), "{commands:?}");
+    let row = stage.heartbeat();
+    assert!(row.leaving);
+    let commands = stage.written(row);
+    assert!(ends(&commands), "{commands:?}");
 }

@@ -187,6 +187,15 @@ fn one_follower_lists_the_shards_of_a_stream_and_once_a_minute() {
 }
 
 #[test]
+fn one_worker_lists_the_shards_of_the_only_stream() {
+    let mut world = World::level(6, &["a", "b", "c"]);
+    let lists = |world: &World| ["a", "b", "c"].map(|worker| world.calls(worker).shard_lists).iter().sum::<u64>();
+    let before = lists(&world);
+    world.run_for(Duration::from_secs(600));
+    assert_eq!(lists(&world) - before, 10, "ten minutes");
+}
+
+#[test]
 fn a_deleted_stream_costs_a_worker_its_other_streams_only_if_it_has_none() {
     let name = |stream: &str| Name::new(stream).unwrap();
     let mut world = two_streams();

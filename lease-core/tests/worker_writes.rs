@@ -129,19 +129,6 @@ fn a_write_that_fails_is_sent_again_ever_more_seldom() {
     assert!((4 * 6..=4 * 8).contains(&writes), "{writes} tries to write four rows in nine seconds");
 }
 
-#[test]
-fn hints_do_not_hurry_a_worker_whose_store_does_not_answer() {
-    let mut world = World::level(4, &["a"]);
-    world.set_weather("a", Weather::Cut);
-    let (begun, before) = (world.now(), world.calls("a").heartbeats);
-    while world.now().since(begun) < Duration::from_secs(3) {
-        world.tell("a", Event::Hinted);
-        world.run_for(AT_ONCE);
-    }
-    let heartbeats = world.calls("a").heartbeats - before;
-    assert!((4..=8).contains(&heartbeats), "{heartbeats} in three seconds: after 50, 100, 200, 400, 800 and 1000 ms");
-}
-
 /// Meanwhile another worker has found it silent, and taken what it had taken.
 #[test]
 fn a_take_that_is_answered_after_a_lapse_is_not_read_under() {

@@ -293,6 +293,8 @@ mod tests {
         stream.add_children(&name(), &[shard("child", &["a"])], &table(&["a"]), NOW);
         stream.listed(vec![shard("a", &[])]);
         assert_eq!(missing(&stream, &table(&["a"])), ["child"]);
+        stream.settle(&name(), &table(&["a"]));
+        assert_eq!(missing(&stream, &table(&["a"])), ["child"], "it is remembered until it has a lease");
     }
 
     #[test]

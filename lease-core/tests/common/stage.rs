@@ -51,11 +51,7 @@ impl Stage {
     /// The row of the heartbeat that the worker sends next.
     pub(crate) fn heartbeat(&mut self) -> WorkerRow {
         for _ in 0..10 {
-            let row = self.wake().into_iter().find_map(|command| match command {
-                Command::Heartbeat(row) => Some(row),
-                _ => None,
-            });
-            if let Some(row) = row {
+            if let Some(row) = sent(self.wake()) {
                 return row;
             }
         }
@@ -65,6 +61,11 @@ impl Stage {
     /// The next heartbeat is answered. Returns what the worker does about it.
     pub(crate) fn beat(&mut self) -> Vec<Command> {
         let row = self.heartbeat();
+        self.written(row)
+    }
+
+    /// A heartbeat of that row is answered.
+    pub(crate) fn written(&mut self, row: WorkerRow) -> Vec<Command> {
         let workers = self.others.iter().cloned().chain([row]).collect();
         self.tell(Event::HeartbeatAnswered(Ok(Beat::Written { workers, epoch_floor: self.epoch_floor })))
     }
@@ -90,4 +91,12 @@ pub(crate) fn taken(commands: &[Command]) -> Vec<&Lease> {
         _ => None,
     });
     puts.collect()
+}
+
+/// The row of the heartbeat that the worker sends.
+pub(crate) fn sent(commands: Vec<Command>) -> Option<WorkerRow> {
+    commands.into_iter().find_map(|command| match command {
+        Command::Heartbeat(row) => Some(row),
+        _ => None,
+    })
 }
