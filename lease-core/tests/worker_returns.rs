@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::rows::shards;
-use common::world::{HEARTBEAT, LEASE_DURATION, World, settings};
+use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World, settings};
 use lease_core::worker::Ending;
 use lease_core::{Change, Lease};
 use stream_types::Position;
@@ -148,4 +148,21 @@ fn a_crash_is_noticed_no_later_while_another_is_away() {
         let took = world.run_until("c has what b had", |world| !world.leases().iter().any(is_of_b));
         assert!(took <= LEASE_DURATION + HEARTBEAT + HEARTBEAT / 10, "{pause:?}: {took:?}");
     }
+}
+
+/// No gift is made while it is doubtful whether a third lives. What is to be given is read meanwhile by the one that is back.
+#[test]
+fn a_worker_that_was_killed_and_is_back_reads_what_it_had_although_a_newcomer_is_to_have_some() {
+    let mut world = World::level(8, &["a", "b"]);
+    let mine =
+        world.leases().into_iter().filter(|lease| lease.owner.as_ref().is_some_and(|owner| owner.name.as_str() == "a"));
+    let mine: Vec<String> = mine.map(|lease| lease.key.shard.to_string()).collect();
+    assert_eq!(mine.len(), 4);
+    world.set_weather("b", Weather::Cut);
+    world.crash("a");
+    world.start("c");
+    world.start("a");
+    let is_read = |world: &World| mine.iter().all(|shard| world.is_reading("a", shard) || world.is_reading("c", shard));
+    let took = world.run_until("all that it had is read", is_read);
+    assert!(took <= HEARTBEAT * 3, "{took:?}");
 }

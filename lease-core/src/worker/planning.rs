@@ -132,11 +132,13 @@ impl Worker {
         }
     }
 
-    /// Reads a lease that this worker owns, unless its processor has given up, or the worker the stream.
+    /// Reads a lease that this worker or an earlier process of its name owns, unless its processor has given up, or the worker
+    /// the stream.
     fn keep(&mut self, key: &LeaseKey) {
         let Some(lease) = self.table.get(key).filter(|row| self.follows(&row.key.stream)).cloned() else { return };
         match self.holdings.get(key).map(|holding| &holding.activity) {
             None if lease.is_owned_by(&self.id()) => self.adopt(&lease),
+            None if self.is_of_predecessor(key) => self.take(key),
             Some(Activity::Drained(_)) => self.resume(&lease),
             Some(Activity::Stopped(_)) => self.hand_over(key, None),
             _ => {}
