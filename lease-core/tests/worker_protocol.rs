@@ -272,6 +272,19 @@ fn a_dead_workers_row_is_forgotten() {
     assert!(world.now().elapsed() >= LEASE_DURATION * 10);
 }
 
+/// The row of a shard that is read to its end says for ever who read it.
+#[test]
+fn a_dead_workers_row_is_forgotten_although_it_has_finished_leases() {
+    let mut world = World::level(2, &["a", "b"]);
+    let finished = world.leases().into_iter().find(|lease| is_owned_by("b", lease)).expect("b has one of two");
+    let shard = finished.key.shard.to_string();
+    world.end_shard(&shard, Vec::new());
+    world.run_until("it is finished", |world| world.lease(&shard).is_finished());
+    assert!(is_owned_by("b", &world.lease(&shard)));
+    world.crash("b");
+    world.run_until("its row is gone", |world| world.registered() == ["a"]);
+}
+
 #[test]
 fn a_full_fleet_leaves_the_rest_free_and_takes_it_when_room_comes() {
     let mut world = World::new(shards(10));
