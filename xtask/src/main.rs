@@ -1,9 +1,10 @@
-//! The project's chores: `cargo xtask test`, `cargo xtask bench`, `cargo xtask sim`,
-//! `cargo xtask soak`, `cargo xtask rules`.
+//! The project's chores, of which `cargo xtask` tells.
 
 mod bench;
 mod command;
+mod findings;
 mod plant;
+mod planting;
 mod rules;
 mod servers;
 mod sim;
@@ -23,6 +24,7 @@ chores:
   explore      search small worlds completely, or one of them: [NUMBER]
   plant        plant known faults into a copy, and see that the simulation or the search finds each, or only those
                whose name has this in it: [PART]
+  findings     undo the fix of each finding of docs/hunt.md in a copy, and see that its test fails, or of one: [NUMBER]
   soak         disturb real processes on real servers: --minutes MINUTES [--table postgres|redis|dynamodb] [--seed SEED]
   rules        only the project's own rules: dependencies and sources";
 
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
         ["explore", ref arguments @ ..] => sim::explore(arguments),
         ["plant"] => plant::run(""),
         ["plant", part_of_name] => plant::run(part_of_name),
+        ["findings"] => findings::run(None),
+        ["findings", number] => findings::run(Some(number)),
         ["soak", ref arguments @ ..] => soak::run(arguments),
         ["rules"] => rules::run(),
         _ => Err(USAGE.into()),

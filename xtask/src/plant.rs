@@ -1,25 +1,30 @@
 //! `cargo xtask plant`: proof that the hunters hunt.
 //!
 //! Each fault of the list is planted into a copy of the sources, one after the other, and the simulation and the search of small
-//! worlds are run until one of them finds it. Nothing of it is in the sources themselves.
+//! worlds are run until one of them finds it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::command::{cargo, output_of, root, target};
+use crate::planting::{Fault, SourceCopy, told_by};
 
 /// How many worlds are tried for each fault.
 const SEEDS: &str = "4000";
 
-/// A fault, and where it is planted.
-struct Fault {
-    name: &'static str,
-    file: &'static str,
-    /// What stands there, and what takes its place.
-    before: &'static str,
-    after: &'static str,
-}
+/// Finding 8 of docs/hunt.md.
+pub(crate) const MISTAKEN_TAKE: Fault = Fault {
+    name: "a take after a lapse is mistaken for one from before it",
+    file: "lease-core/src/worker/leases.rs",
+    before: "if current.last_change == Change::Taken && self.pulse.has_lapsed() {",
+    after: "if false && current.last_change == Change::Taken && self.pulse.has_lapsed() {",
+};
+
+/// Finding 2 of docs/hunt.md.
+pub(crate) const OLD_LOOK: Fault = Fault {
+    name: "a lease is taken from the dead by an old look at the registry",
+    file: "lease-core/src/worker/planning.rs",
+    before: "owner.name != self.pulse.row.name && self.workers_read <= known_since",
+    after: "owner.name != self.pulse.row.name && self.workers_read <= known_since && false",
+};
 
 /// Those that published libraries have, or that a hurried hand would make here.
 const FAULTS: &[Fault] = &[
@@ -101,18 +106,8 @@ const FAULTS: &[Fault] = &[
         before: "lease.last_change == Change::Given && is_good",
         after: "(true || lease.last_change == Change::Given && is_good)",
     },
-    Fault {
-        name: "a take after a lapse is mistaken for one from before it",
-        file: "lease-core/src/worker/leases.rs",
-        before: "if current.last_change == Change::Taken && self.pulse.has_lapsed() {",
-        after: "if false && current.last_change == Change::Taken && self.pulse.has_lapsed() {",
-    },
-    Fault {
-        name: "a lease is taken from the dead by an old look at the registry",
-        file: "lease-core/src/worker/planning.rs",
-        before: "owner.name != self.pulse.row.name && self.workers_read <= known_since",
-        after: "owner.name != self.pulse.row.name && self.workers_read <= known_since && false",
-    },
+    MISTAKEN_TAKE,
+    OLD_LOOK,
 ];
 
 /// Plants the faults whose name has that part; all have the empty one.
@@ -122,20 +117,11 @@ pub(crate) fn run(part_of_name: &str) -> Result<(), String> {
         let names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
         return Err(format!("no fault has {part_of_name:?} in its name; they are:\n  {}", names.join("\n  ")));
     }
-    let copy = target().join("planted");
-    copy_sources(&copy)?;
+    let copy = SourceCopy::new()?;
     let mut uncaught = Vec::new();
     println!("{:<96} {:<34} {:>6}", "planted fault", "found by", "after");
     for fault in &faults {
-        let path = copy.join(fault.file);
-        let original = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        if !original.contains(fault.before) {
-            return Err(format!("{:?} cannot be planted: {} has changed", fault.name, fault.file));
-        }
-        write(&path, &original.replacen(fault.before, fault.after, 1))?;
-        let found = hunted(&copy);
-        write(&path, &original)?;
-        match found? {
+        match copy.with(fault, hunted)? {
             Some((by, after)) => println!("{:<96} {by:<34} {after:>6}", fault.name),
             None => uncaught.push(fault.name),
         }
@@ -145,17 +131,13 @@ pub(crate) fn run(part_of_name: &str) -> Result<(), String> {
 }
 
 /// Who finds the fault that is planted now, and after how many seeds or states.
-fn hunted(copy: &Path) -> Result<Option<(String, String)>, String> {
-    let mut build = cargo(&["build", "--quiet", "--release", "--package", "simulation"]);
-    build
-        .current_dir(copy)
-        .env("CARGO_TARGET_DIR", target().join("planted-target"))
-        .env("RUSTFLAGS", "--cap-lints allow");
+fn hunted(copy: &SourceCopy) -> Result<Option<(String, String)>, String> {
+    let mut build = copy.cargo(&["build", "--quiet", "--release", "--package", "simulation"]);
     let built = build.stdin(Stdio::null()).status().map_err(|error| error.to_string())?;
     if !built.success() {
         return Err("the planted fault does not compile".into());
     }
-    let programs = target().join("planted-target").join("release");
+    let programs = copy.target().join("release");
     let told = told_by(Command::new(programs.join("sim")).args(["--seeds", SEEDS, "--until-broken"]))?;
     if let Some(broken) = told.lines().find_map(|line| line.trim().strip_prefix("VIOLATION ")) {
         let check = broken.split(" at ").next().unwrap_or(broken);
@@ -168,25 +150,4 @@ fn hunted(copy: &Path) -> Result<Option<(String, String)>, String> {
         let states = world.split(": ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or("?");
         ("search of small worlds".into(), states.to_owned())
     }))
-}
-
-/// What a program prints, however it ends: it fails when it finds something.
-fn told_by(program: &mut Command) -> Result<String, String> {
-    let output = program.stdin(Stdio::null()).stderr(Stdio::null()).output().map_err(|error| error.to_string())?;
-    String::from_utf8(output.stdout).map_err(|error| error.to_string())
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// A copy of all files that git knows, or would add.
-fn copy_sources(copy: &Path) -> Result<(), String> {
-    let files = output_of(Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]))?;
-    for file in files.lines().filter(|file| root().join(file).is_file()) {
-        let to: PathBuf = copy.join(file);
-        fs::create_dir_all(to.parent().unwrap_or(copy)).map_err(|error| error.to_string())?;
-        fs::copy(root().join(file), &to).map_err(|error| format!("{file}: {error}"))?;
-    }
-    Ok(())
 }

@@ -42,7 +42,11 @@ impl Process {
         command.args(["--leases", &table.leases(to_table.address()), "--application", "soak"]);
         command.args(["--lease-duration", &format!("{LEASE_DURATION:?}")]);
         command.args(["--heartbeat-interval", &format!("{HEARTBEAT:?}"), "--poll-interval", "500ms"]);
-        command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env("RUST_LOG", "warn,consumer=info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
         let printed = BufReader::new(child.stdout.take().ok_or("its output is piped")?).lines();
         let logged = BufReader::new(child.stderr.take().ok_or("its log is piped")?).lines();
@@ -66,6 +70,12 @@ impl Process {
     pub(crate) fn signal(&self, signal: &str) {
         // One that has ended is found out when it is asked for its end.
         let _told = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+    }
+
+    /// Whether it has reached its table and its stream. One that cannot at its start ends, as a mistyped address should.
+    pub(crate) fn has_started(&self) -> bool {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().any(|line| line.contains("the worker starts"))
     }
 
     /// Whether it has ended, and the end of its log if so.

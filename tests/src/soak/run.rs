@@ -86,6 +86,7 @@ impl Soak {
             self.start().await?;
         }
         self.recover().await?;
+        self.wait_until_all_have_started().await;
         let begun = Instant::now();
         while begun.elapsed() < self.options.length {
             let all = Disturbance::ALL;
@@ -99,6 +100,7 @@ impl Soak {
             let pause = Duration::from_millis(self.random.u64(200..2_000));
             self.load_for(pause).await;
             self.replace_the_ended().await?;
+            self.wait_until_all_have_started().await;
         }
         self.wait_until_all_is_printed().await;
         self.processes.clear();
@@ -220,6 +222,14 @@ impl Soak {
             self.load_for(PUT_EVERY).await;
         }
         Ok(begun.elapsed())
+    }
+
+    /// Nobody is disturbed while it starts.
+    async fn wait_until_all_have_started(&mut self) {
+        let begun = Instant::now();
+        while !self.processes.iter().all(Process::has_started) && begun.elapsed() < GIVE_UP {
+            self.load_for(PUT_EVERY).await;
+        }
     }
 
     /// The last records come, and no others.

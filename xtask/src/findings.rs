@@ -1,0 +1,203 @@
+//! `cargo xtask findings`: what the hunt has found, seen again.
+//!
+//! The fix of each finding of `docs/hunt.md` is undone in a copy of the sources, where the test that was written for it must fail.
+
+use crate::plant::{MISTAKEN_TAKE, OLD_LOOK};
+use crate::planting::{Fault, SourceCopy, told_by};
+
+/// A finding whose fix can be undone. Not among them is one that led to a deletion, and one about the tests.
+struct Finding {
+    /// Under which it stands in `docs/hunt.md`.
+    number: u8,
+    /// As the sources were, as far as it matters.
+    undone: Fault,
+    shows: Shows,
+}
+
+/// What shows a finding, once its fix is undone.
+enum Shows {
+    /// A test: of which package, among which of its tests, and its name.
+    Test(&'static str, &'static str, &'static str),
+    /// The search of the small world of that number.
+    Search(&'static str),
+}
+
+const FINDINGS: &[Finding] = &[
+    Finding {
+        number: 1,
+        undone: Fault {
+            name: "a newcomer counts every row that it sees as somebody alive",
+            file: "lease-core/src/worker/planning.rs",
+            before: "(is_silent(&row.name) || !self.liveness.has_beaten(&row.name))",
+            after: "is_silent(&row.name)",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_faults",
+            "a_newcomer_gives_nothing_to_a_worker_that_died_before_it_came",
+        ),
+    },
+    Finding {
+        number: 2,
+        undone: OLD_LOOK,
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_faults",
+            "a_lease_is_taken_from_the_dead_only_after_a_look_at_the_registry_that_is_younger_than_the_list",
+        ),
+    },
+    Finding {
+        number: 3,
+        undone: Fault {
+            name: "a worker that was frozen goes by what it saw before",
+            file: "lease-core/src/worker/upkeep.rs",
+            before: "sent.since(last) >= self.settings.doubt_after())",
+            after: "sent.since(last) >= self.settings.doubt_after() && false)",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_faults",
+            "a_worker_that_was_frozen_gives_nothing_to_one_that_died_meanwhile",
+        ),
+    },
+    Finding {
+        number: 4,
+        undone: Fault {
+            name: "a lease taken while a new plan wants it elsewhere is kept",
+            file: "lease-core/src/worker/leases.rs",
+            before: "self.chores.plan |= self.target(&key) != Some(&self.pulse.row.name);",
+            after: "",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_answers",
+            "what_is_taken_although_it_has_become_a_newcomers_is_drained_at_once",
+        ),
+    },
+    Finding {
+        number: 5,
+        undone: Fault {
+            name: "a lease that is given to a worker while it gives the stream up is read",
+            file: "lease-core/src/worker/planning.rs",
+            before: ".filter(|row| self.follows(&row.key.stream)).cloned()",
+            after: ".cloned()",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_streams",
+            "a_lease_that_is_given_to_a_worker_while_it_gives_the_stream_up_is_not_read_there",
+        ),
+    },
+    Finding {
+        number: 6,
+        undone: Fault {
+            name: "a throttled description of the stream ends a consumer at its start",
+            file: "consumer/src/streams.rs",
+            before: "Err(error) if error.kind() == SourceErrorKind::Throttled => {",
+            after: "Err(error) if false && error.kind() == SourceErrorKind::Throttled => {",
+        },
+        shows: Shows::Test("consumer", "--test=throttled_start", "a_throttled_description_is_asked_for_again"),
+    },
+    Finding {
+        number: 7,
+        undone: Fault {
+            name: "free children take seats in the order of all their parents",
+            file: "lease-core/src/plan/assignment.rs",
+            before: "parents_of_free(candidate).into_iter().take(1).collect()",
+            after: "parents_of_free(candidate)",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=plan_properties",
+            "p08_a_child_of_two_parents_that_was_taken_moves_nobody_elses_seat",
+        ),
+    },
+    Finding {
+        number: 8,
+        undone: MISTAKEN_TAKE,
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_faults",
+            "a_take_after_a_lapse_is_never_mistaken_for_one_from_before",
+        ),
+    },
+    Finding {
+        number: 9,
+        undone: Fault {
+            name: "a look at the registry at the very moment of a list is younger than it",
+            file: "lease-core/src/worker/planning.rs",
+            before: "self.workers_read <= known_since",
+            after: "self.workers_read < known_since",
+        },
+        shows: Shows::Search("1"),
+    },
+    Finding {
+        number: 10,
+        undone: Fault {
+            name: "the row of a departed worker that a late heartbeat brings back is somebody's who lives",
+            file: "lease-core/src/liveness.rs",
+            before: "self.is_watching && self.gone.get(&row.name) != Some(&row.incarnation)",
+            after: "self.is_watching",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--lib",
+            "liveness::tests::a_row_that_comes_back_after_it_was_forgotten_has_not_beaten",
+        ),
+    },
+    Finding {
+        number: 12,
+        undone: Fault {
+            name: "what a worker is to give away, of its predecessor's, is left unread until it can",
+            file: "lease-core/src/worker/planning.rs",
+            before: "None if self.is_of_predecessor(key) => self.take(key),",
+            after: "",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_returns",
+            "a_worker_that_was_killed_and_is_back_reads_what_it_had_although_a_newcomer_is_to_have_some",
+        ),
+    },
+];
+
+/// Shows the finding of that number, or all.
+pub(crate) fn run(number: Option<&str>) -> Result<(), String> {
+    let is_meant = |finding: &&Finding| number.is_none_or(|number| number == finding.number.to_string());
+    let findings: Vec<&Finding> = FINDINGS.iter().filter(is_meant).collect();
+    if findings.is_empty() {
+        let numbers: Vec<String> = FINDINGS.iter().map(|finding| finding.number.to_string()).collect();
+        return Err(format!("the findings that can be shown are {}", numbers.join(", ")));
+    }
+    let copy = SourceCopy::new()?;
+    for finding in &findings {
+        println!("{:>2}  {}", finding.number, finding.undone.name);
+        let shown = copy.with(&finding.undone, |copy| shown(copy, &finding.shows))?;
+        println!("      {shown}");
+    }
+    println!("{} findings shown", findings.len());
+    Ok(())
+}
+
+/// What fails while the fix is undone.
+fn shown(copy: &SourceCopy, shows: &Shows) -> Result<String, String> {
+    match shows {
+        Shows::Test(package, target, name) => {
+            let test = ["test", "--quiet", "--all-features", "--package", package, target, "--", "--exact"];
+            let told = told_by(copy.cargo(&test).arg(name))?;
+            let failed = told.lines().any(|line| line.starts_with("test result: FAILED. 0 passed; 1 failed"));
+            if failed {
+                Ok(format!("fails: {name}"))
+            } else {
+                Err(format!("{name} does not fail, or not compile, without the fix:\n{told}"))
+            }
+        }
+        Shows::Search(world) => {
+            let search = ["run", "--quiet", "--release", "--package", "simulation", "--bin", "explore", "--"];
+            let told = told_by(copy.cargo(&search).arg(world))?;
+            let violation = told.lines().find_map(|line| line.trim().strip_prefix("VIOLATION "));
+            let found = violation.map(|found| format!("the search finds: {}", found.trim_end_matches(", after:")));
+            found.ok_or_else(|| format!("the search finds nothing:\n{told}"))
+        }
+    }
+}
