@@ -95,7 +95,10 @@ async fn a_hint_brings_a_lease_to_its_new_owner(store: Arc<dyn LeaseStore>) {
     let asked = Instant::now();
     fleet.leave("b").await;
     fleet.wait_until_level().await;
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    // The leaver says that it leaves, the receiver looks, the leaver sees that it has, and gives, and the receiver looks again: each
+    // of the four at most a shortest pause after the last.
+    let bound = fleet.settings.worker.shortest_pause() * 5;
+    assert!(asked.elapsed() < bound, "{:?}, not {bound:?}", asked.elapsed());
 }
 
 #[tokio::test]
