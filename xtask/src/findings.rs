@@ -6,11 +6,11 @@ use crate::plant::{MISTAKEN_TAKE, OLD_LOOK};
 use crate::planting::{Fault, SourceCopy, told_by};
 
 /// A finding whose fix can be undone. Not among them is one that led to a deletion, and one about the tests.
-struct Finding {
+pub(crate) struct Finding {
     /// Under which it stands in `docs/hunt.md`.
     number: u8,
     /// As the sources were, as far as it matters.
-    undone: Fault,
+    pub(crate) undone: Fault,
     shows: Shows,
 }
 
@@ -22,7 +22,7 @@ enum Shows {
     Search(&'static str),
 }
 
-const FINDINGS: &[Finding] = &[
+pub(crate) const FINDINGS: &[Finding] = &[
     Finding {
         number: 1,
         undone: Fault {

@@ -27,7 +27,7 @@ pub(crate) const OLD_LOOK: Fault = Fault {
 };
 
 /// Those that published libraries have, or that a hurried hand would make here.
-const FAULTS: &[Fault] = &[
+pub(crate) const FAULTS: &[Fault] = &[
     Fault {
         name: "an unconditional checkpoint: the table takes any version",
         file: "lease-core/src/memory_store.rs",

@@ -20,6 +20,16 @@ pub(crate) struct SourceCopy {
     folder: PathBuf,
 }
 
+impl Fault {
+    /// The source with the fault in it.
+    fn planted_in(&self, source: &str) -> Result<String, String> {
+        if !source.contains(self.before) {
+            return Err(format!("{:?} cannot be planted: {} has changed", self.name, self.file));
+        }
+        Ok(source.replacen(self.before, self.after, 1))
+    }
+}
+
 impl SourceCopy {
     /// Copies the sources as they are now.
     pub(crate) fn new() -> Result<Self, String> {
@@ -40,11 +50,8 @@ impl SourceCopy {
         tell: impl FnOnce(&Self) -> Result<Told, String>,
     ) -> Result<Told, String> {
         let path = self.folder.join(fault.file);
-        let original = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        if !original.contains(fault.before) {
-            return Err(format!("{:?} cannot be planted: {} has changed", fault.name, fault.file));
-        }
-        write(&path, &original.replacen(fault.before, fault.after, 1))?;
+        let original = read(&path)?;
+        write(&path, &fault.planted_in(&original)?)?;
         let told = tell(self);
         write(&path, &original)?;
         told
@@ -69,6 +76,26 @@ pub(crate) fn told_by(program: &mut Command) -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|error| error.to_string())
 }
 
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
 fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::FINDINGS;
+    use crate::plant::FAULTS;
+
+    /// Else the chores that plant them would only be found broken by whoever needs them.
+    #[test]
+    fn every_fault_has_its_place_in_the_sources() {
+        for fault in FAULTS.iter().chain(FINDINGS.iter().map(|finding| &finding.undone)) {
+            let source = read(&root().join(fault.file)).unwrap();
+            assert_ne!(fault.planted_in(&source).unwrap(), source, "{}", fault.name);
+        }
+    }
 }
