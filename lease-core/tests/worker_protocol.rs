@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::rows::{shard, shards};
 use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World, settings};
-use lease_core::worker::{Ending, StopReason, WorkerSettings};
+use lease_core::worker::{Ending, StopReason, Warning, WorkerSettings};
 use lease_core::{Change, Lease};
 
 /// Answers take about a millisecond, and some things take a few of them.
@@ -259,9 +259,38 @@ fn a_lease_deleted_by_hand_comes_back_within_a_minute() {
     let deleted =
         lease_core::testing::block_on_ready(lease_core::LeaseStore::delete(&world.store, &lease.key, lease.version));
     assert_eq!(deleted.unwrap(), lease_core::Outcome::Applied);
-    world.run_until("its reader notices", |world| world.reading().values().sum::<usize>() == 3);
-    let took = world.run_until("it is read again", World::is_level);
+    let noticed = world.run_until("its reader notices", |world| world.reading().values().sum::<usize>() == 3);
+    let took = noticed + world.run_until("it is read again", World::is_level);
     assert!(took <= Duration::from_secs(61), "{took:?}");
+    assert!(world.lease("shard-0002").epoch > lease.epoch, "a sink has seen the fencing token");
+    let told = [world.warnings("a"), world.warnings("b")].concat();
+    assert!(!told.is_empty());
+    assert!(told.iter().all(|warning| matches!(warning, Warning::LeasesVanished { count: 1, .. })), "{told:?}");
+}
+
+#[test]
+fn shards_that_fit_nowhere_are_told_of_by_one_worker_and_again_when_they_get_more() {
+    let mut world = World::new(shards(10));
+    for worker in ["a", "b"] {
+        world.start_with(worker, WorkerSettings { capacity: NonZeroU32::new(3), ..settings() });
+    }
+    world.run_until("both are full", |world| world.reading().values().all(|count| *count == 3));
+    world.run_for(Duration::from_secs(130));
+    let counts = |world: &World| -> Vec<usize> {
+        let unplaced = |warning: &Warning| match warning {
+            Warning::ShardsUnplaced { count, .. } => Some(*count),
+            _ => None,
+        };
+        ["a", "b"].iter().flat_map(|worker| world.warnings(worker)).filter_map(unplaced).collect()
+    };
+    assert_eq!(counts(&world), [4]);
+    world.add_shard(shard("one-more", &[]));
+    world.run_for(Duration::from_secs(130));
+    assert_eq!(counts(&world), [4, 5]);
+    world.start("roomy");
+    world.run_until("all is read", |world| world.reading().values().sum::<usize>() == 11);
+    world.run_for(Duration::from_secs(130));
+    assert_eq!(counts(&world), [4, 5]);
 }
 
 #[test]

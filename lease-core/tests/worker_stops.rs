@@ -20,7 +20,7 @@ fn a_stopped_shard_is_left_to_nobody_where_it_stands_and_the_others_go_on() {
     let row = world.lease(stopped.key.shard.as_str());
     assert_eq!((row.last_change, &row.owner, row.position), (Change::Released, &None, position(7)));
     assert_eq!(world.reading().values().sum::<usize>(), 7);
-    assert_eq!(world.warnings(&owner), 1);
+    assert_eq!(world.warnings(&owner).len(), 1);
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use common::rows::{facts, shard, shards};
 use common::world::{HEARTBEAT, LEASE_DURATION, World, settings};
-use lease_core::worker::{Ending, Event};
+use lease_core::worker::{Ending, Event, Warning};
 use lease_core::{Lease, StreamFacts};
-use stream_types::{Name, Shard, StartPosition, Timestamp};
+use stream_types::{HashRange, Name, Shard, StartPosition, Timestamp};
 
 fn payments(count: usize) -> Vec<Shard> {
     (0..count).map(|index| shard(&format!("payments-{index:04}"), &[])).collect()
@@ -84,7 +84,7 @@ fn a_stream_that_all_give_up_keeps_its_positions_and_goes_on_when_it_is_taken_up
     assert!(left.iter().all(|lease| lease.owner.is_none()), "{left:?}");
     world.run_for(LEASE_DURATION * 30);
     assert_eq!(leases_of(&world, "payments"), left);
-    let warnings: usize = workers.iter().map(|worker| world.warnings(worker)).sum();
+    let warnings: usize = workers.iter().map(|worker| world.warnings(worker).len()).sum();
     assert_eq!(warnings, 1, "people are told once that nobody reads it");
 
     world.follow("b", "payments");
@@ -202,7 +202,7 @@ fn a_deleted_stream_costs_a_worker_its_other_streams_only_if_it_has_none() {
     for _ in 0..5 {
         world.tell("a", Event::StreamNotFound { stream: name("payments") });
     }
-    assert_eq!((world.ending("a"), world.warnings("a")), (None, 1));
+    assert_eq!((world.ending("a"), world.warnings("a").len()), (None, 1));
     world.run_until("the others have its shards", |world| world.has_dropped("a", "payments") && world.is_level());
     for _ in 0..4 {
         world.tell("a", Event::StreamNotFound { stream: name("stream") });
@@ -210,6 +210,35 @@ fn a_deleted_stream_costs_a_worker_its_other_streams_only_if_it_has_none() {
     assert_eq!(world.ending("a"), None, "a service may err for a moment");
     world.tell("a", Event::StreamNotFound { stream: name("stream") });
     assert_eq!(world.ending("a"), Some(&Ending::StreamDeleted { stream: name("stream") }));
+}
+
+/// It is no longer the worker's business.
+#[test]
+fn a_stream_that_is_deleted_while_the_worker_gives_it_up_ends_nobody() {
+    let mut world = World::level(2, &["a"]);
+    world.never_drain("a");
+    world.unfollow("a", "stream");
+    world.run_for(HEARTBEAT * 2);
+    for _ in 0..10 {
+        world.tell("a", Event::StreamNotFound { stream: Name::new("stream").unwrap() });
+    }
+    assert_eq!((world.ending("a"), world.has_dropped("a", "stream")), (None, false));
+}
+
+/// Half a shard too few, as the service's own list says, twice.
+#[test]
+fn a_hole_in_the_hash_range_is_told_of_once() {
+    let mut world = World::level(1, &["a"]);
+    let name = Name::new("stream").unwrap();
+    let half = Shard { hash_range: HashRange::new(0, 1 << 127).ok(), ..shard("shard-0000", &[]) };
+    let told = |world: &World| {
+        let holes = world.warnings("a").iter().filter(|warning| matches!(warning, Warning::HoleInHashRange { .. }));
+        holes.count()
+    };
+    for expected in [0, 1, 1] {
+        world.tell("a", Event::ShardsListed { stream: name.clone(), created: None, shards: Some(vec![half.clone()]) });
+        assert_eq!(told(&world), expected);
+    }
 }
 
 #[test]
@@ -258,7 +287,7 @@ fn a_stream_that_was_created_again_is_given_up_and_the_others_go_on() {
     let found = Timestamp::from_unix_millis(2);
     world.tell("a", Event::ShardsListed { stream: payments, created: Some(found), shards: Some(Vec::new()) });
     world.run_until("it is given up", |world| world.has_dropped("a", "payments"));
-    assert_eq!((world.ending("a"), world.warnings("a")), (None, 2), "it is told, and that nobody reads it");
+    assert_eq!((world.ending("a"), world.warnings("a").len()), (None, 2), "it is told, and that nobody reads it");
     assert_eq!(world.reading()["a"], 2);
 }
 

@@ -70,19 +70,23 @@ struct Group {
 /// The groups, those that the fewest workers follow first: what these get counts when the leases of streams that more workers
 /// follow are spread. Where all workers follow the same streams there is one group, besides the streams that nobody follows.
 fn groups(workers: &[&WorkerRow], candidates: &[Candidate<'_>]) -> Vec<Group> {
-    let mut followers: BTreeMap<&Name, BTreeSet<usize>> = BTreeMap::new();
-    let mut members: BTreeMap<BTreeSet<usize>, Vec<usize>> = BTreeMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    let mut group_of_stream: BTreeMap<&Name, usize> = BTreeMap::new();
     for (index, candidate) in candidates.iter().enumerate() {
         let stream = &candidate.lease.key.stream;
-        let follows = |worker: &usize| workers[*worker].follows(stream);
-        let followers = followers.entry(stream).or_insert_with(|| (0..workers.len()).filter(follows).collect());
-        match members.get_mut(followers) {
-            Some(members) => members.push(index),
-            None => _ = members.insert(followers.clone(), vec![index]),
-        }
+        // Followers are compared once for each stream: there may be many of them, and many leases.
+        let group = *group_of_stream.entry(stream).or_insert_with(|| {
+            let follows = |worker: &usize| workers[*worker].follows(stream);
+            let followers = (0..workers.len()).filter(follows).collect();
+            let known = groups.iter().position(|group| group.followers == followers);
+            known.unwrap_or_else(|| {
+                groups.push(Group { followers, members: Vec::new() });
+                groups.len() - 1
+            })
+        });
+        groups[group].members.push(index);
     }
-    let mut groups: Vec<Group> = members.into_iter().map(|(followers, members)| Group { followers, members }).collect();
-    groups.sort_by_key(|group| group.followers.len());
+    groups.sort_by(|a, b| a.followers.len().cmp(&b.followers.len()).then_with(|| a.followers.cmp(&b.followers)));
     groups.iter_mut().for_each(|group| group.members.sort_unstable_by_key(|&index| (candidates[index].rank, index)));
     groups
 }

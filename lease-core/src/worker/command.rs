@@ -129,6 +129,28 @@ pub enum Warning {
         /// Which stream.
         stream: Name,
     },
+    /// Some shards fit nowhere: every worker that follows their stream has all the leases that its capacity allows.
+    #[error(
+        "{count} shards, such as {first}, are read by nobody, since every worker that follows their stream is full: start \
+         another worker, or raise WorkerSettings::capacity"
+    )]
+    ShardsUnplaced {
+        /// How many.
+        count: usize,
+        /// One of them.
+        first: LeaseKey,
+    },
+    /// Rows of leases that were not finished are gone from the table. They are made anew.
+    #[error(
+        "the rows of {count} leases, such as {first}, are gone from the lease table: somebody deleted them, or the table lost \
+         them; they are made anew, and their shards are read from where the application started"
+    )]
+    LeasesVanished {
+        /// How many.
+        count: usize,
+        /// One of them.
+        first: LeaseKey,
+    },
     /// One of the worker's streams was deleted.
     #[error("the stream {stream} is gone, so that this worker gives it up; its other streams go on")]
     StreamDeleted {
@@ -179,6 +201,13 @@ pub enum CheckpointError {
     /// The worker no longer has the lease. Stop working on the shard: its records go to another worker.
     #[error("the lease is lost, so that another worker may read the shard: nothing was stored")]
     LeaseLost,
+    /// The lease table was out of reach for so long that others may take the lease. The checkpoint may or may not be stored. Stop
+    /// working on the shard: this worker goes on with it, or another does, from what is stored.
+    #[error(
+        "the lease table was out of reach for too long: the checkpoint may or may not be stored, and another worker may read \
+         the shard; what is not stored is repeated"
+    )]
+    StoreUnavailable,
     /// Another transaction of the same shard began before this one was given the row. There is one at a time.
     #[error("another checkpoint of this shard was begun while this one waited: begin one after the other")]
     Superseded,

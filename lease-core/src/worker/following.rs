@@ -10,7 +10,11 @@ use crate::{Expected, Lease, StreamFacts, WorkerRow};
 
 impl Worker {
     pub(super) fn on_follow(&mut self, name: Name, facts: StreamFacts) {
-        self.streams.entry(name.clone()).or_insert_with(|| Stream::new(facts));
+        // One that is being given up is still known, but another may have taken its name.
+        let known = self.streams.get(&name).is_some_and(|stream| stream.created() == facts.created);
+        if !known {
+            self.streams.insert(name.clone(), Stream::new(facts));
+        }
         self.followed().insert(name);
         self.tell_streams();
     }
@@ -65,10 +69,12 @@ impl Worker {
 
     /// A stream that cannot be read any more costs the worker its other streams only if it has none.
     fn give_up(&mut self, stream: &Name, ending: Ending, warning: Warning) {
-        let follows_others = self.followed().iter().any(|other| other != stream);
-        if !follows_others {
+        if !self.pulse.row.follows(stream) {
+            return;
+        }
+        if self.followed().len() == 1 {
             self.end(ending);
-        } else if self.pulse.row.follows(stream) {
+        } else {
             self.commands.push(Command::Warn(warning));
             self.on_unfollow(stream);
         }
@@ -117,6 +123,26 @@ impl Worker {
         }
     }
 
+    /// Rows that somebody deleted by hand, or that the table has lost, are made anew once their shards are listed.
+    pub(super) fn make_up_for_vanished(&mut self) {
+        let me = self.id();
+        let mut own = Vec::new();
+        for lease in self.table.take_vanished() {
+            let is_followed = self.pulse.row.follows(&lease.key.stream);
+            let Some(stream) = self.streams.get_mut(&lease.key.stream).filter(|_| is_followed) else { continue };
+            stream.has_lost(&lease);
+            // Others notice, too: the owner, or whoever lists the shards, does something about it.
+            if stream.is_listed_here() || lease.is_owned_by(&me) {
+                stream.list_by(self.now);
+                own.push(lease.key);
+            }
+        }
+        if let Some(first) = own.first() {
+            let (count, first) = (own.len(), first.clone());
+            self.commands.push(Command::Warn(Warning::LeasesVanished { count, first }));
+        }
+    }
+
     /// Leases that nobody can read are told of once: they may have been left on purpose.
     fn tell_of_unread_streams(&mut self) {
         let live = self.live_workers();
@@ -151,6 +177,7 @@ impl Worker {
         if let (Some(leased), Some(found)) = (stream.created(), created)
             && leased != found
         {
+            stream.list_failed(self.now);
             return self.refuse_recreated(name, leased, found);
         }
         let Some(shards) = shards else { return stream.list_failed(self.now) };

@@ -91,6 +91,7 @@ pub struct Worker {
     streams: BTreeMap<Name, Stream>,
     /// Streams that nobody follows, and of which there are leases. This was told.
     unread: BTreeSet<Name>,
+    unplaced: Unplaced,
     chores: Chores,
     ended: bool,
     now: Moment,
@@ -123,6 +124,14 @@ struct Chores {
     postponed: bool,
 }
 
+/// Leases that fit nowhere, as this worker has told of them.
+#[derive(Debug, Clone, Default, Hash)]
+struct Unplaced {
+    told: usize,
+    /// Since when there are some.
+    since: Option<Moment>,
+}
+
 impl Worker {
     /// A worker that has yet to register. The nonce is random: it tells this process from any other of the same name.
     #[must_use]
@@ -152,6 +161,7 @@ impl Worker {
             returning: None,
             streams: streams.into_iter().map(|(name, facts)| (name, Stream::new(facts))).collect(),
             unread: BTreeSet::new(),
+            unplaced: Unplaced::default(),
             chores: Chores::default(),
             ended: false,
             now: Moment::START,
@@ -169,6 +179,12 @@ impl Worker {
     #[must_use]
     pub fn follows(&self, stream: &Name) -> bool {
         self.pulse.row.follows(stream)
+    }
+
+    /// Whether the worker has the lease, under that epoch, whatever it does with it.
+    #[must_use]
+    pub fn holds(&self, key: &LeaseKey, epoch: Epoch) -> bool {
+        self.holdings.get(key).is_some_and(|holding| holding.epoch == epoch)
     }
 
     /// Until when the worker may deliver records, as things stand; absent when it may not.
@@ -223,6 +239,7 @@ impl Worker {
             Event::LeaveAsked { within } => self.on_leave(within),
             Event::ReturnAsked { within } => self.on_return(within),
         }
+        self.make_up_for_vanished();
         if !self.ended {
             self.keep_up();
         }

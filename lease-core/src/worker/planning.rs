@@ -3,8 +3,8 @@
 use stream_types::Name;
 
 use super::holding::{Activity, Holding};
-use super::{Command, Worker};
-use crate::plan::{Plan, Snapshot, Step, plan};
+use super::{Command, Unplaced, Warning, Worker};
+use crate::plan::{Plan, Snapshot, Step, designated, plan};
 use crate::{Change, Lease, LeaseKey, WorkerId, WorkerRow};
 
 impl Worker {
@@ -25,6 +25,7 @@ impl Worker {
         let rows = self.table.rows().into_iter().flatten();
         let mine: Vec<Lease> = rows.filter(|row| row.is_owned_by(&me) && !row.is_finished()).cloned().collect();
         self.plan = Some(plan);
+        self.tell_of_unplaced();
         self.look_out_for_gifts();
 
         for step in steps {
@@ -52,6 +53,27 @@ impl Worker {
         }
         for lease in mine {
             self.keep_or_leave(&lease);
+        }
+    }
+
+    /// Shards that nobody reads because all workers are full are told of by one worker, when that lasts, and again when they
+    /// get more. While a fleet starts, the first workers are soon full, and others are about to come.
+    fn tell_of_unplaced(&mut self) {
+        let live = self.live_workers();
+        let is_designated = designated(&live).is_some_and(|row| row.name == self.pulse.row.name);
+        // What nobody follows is told of in other words.
+        let is_followed = |key: &&LeaseKey| live.iter().any(|row| row.follows(&key.stream));
+        let unplaced: Vec<&LeaseKey> = self.plan.iter().flat_map(Plan::unplaced).filter(is_followed).collect();
+        let Some(first) = unplaced.first().filter(|_| is_designated) else {
+            self.unplaced = Unplaced::default();
+            return;
+        };
+        let (count, first) = (unplaced.len(), (*first).clone());
+        let since = *self.unplaced.since.get_or_insert(self.now);
+        self.unplaced.told = self.unplaced.told.min(count);
+        if self.now.since(since) >= self.settings.lease_duration && count > self.unplaced.told {
+            self.unplaced.told = count;
+            self.commands.push(Command::Warn(Warning::ShardsUnplaced { count, first }));
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use stream_types::{HashRange, Name, Shard, ShardId, Timestamp};
 
 use super::table::Table;
-use crate::{Lease, LeaseKey, Moment, StreamFacts, WorkerId};
+use crate::{Epoch, Lease, LeaseKey, Moment, StreamFacts, WorkerId};
 
 /// A stream that the worker follows.
 #[derive(Debug, Clone, Hash)]
@@ -20,6 +20,8 @@ pub(super) struct Stream {
     children: BTreeMap<ShardId, Shard>,
     /// Those that had a lease when the list on its way was sent: it must have them, or they are gone.
     known_at_send: BTreeSet<ShardId>,
+    /// Those whose lease is gone from the table, though nobody had finished it, with the epoch that it had.
+    lost: BTreeMap<ShardId, Epoch>,
     /// Those of which the last list was the first that did not have them.
     missed: BTreeSet<ShardId>,
     /// Those that two lists in a row did not have. A service may show an older state for a moment.
@@ -51,6 +53,7 @@ impl Stream {
             listed: BTreeMap::new(),
             children: BTreeMap::new(),
             known_at_send: BTreeSet::new(),
+            lost: BTreeMap::new(),
             missed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
             hole: None,
@@ -73,6 +76,16 @@ impl Stream {
         if !self.list_in_flight {
             self.list_by(self.last_list.map_or(now, |last| last.after(interval)));
         }
+    }
+
+    /// A lease is gone from the table. Once the shards are listed, it is made anew.
+    pub(super) fn has_lost(&mut self, lease: &Lease) {
+        self.lost.insert(lease.key.shard.clone(), lease.epoch);
+    }
+
+    /// Whether it falls to this worker to list the shards.
+    pub(super) const fn is_listed_here(&self) -> bool {
+        self.next_list.is_some() || self.list_in_flight
     }
 
     /// Another worker lists the shards.
@@ -179,7 +192,10 @@ impl Stream {
             let key = key(&shard.id);
             table.get(&key).is_none() && !table.is_writing(&key)
         });
-        missing.map(|shard| Lease::new(name.clone(), shard.clone(), facts, me.clone())).collect()
+        // A sink may have seen the epochs of a lease that was lost: they must not be given out once more.
+        let epoch = |shard: &ShardId| self.lost.get(shard).copied().unwrap_or(Epoch::NEVER_OWNED);
+        let lease = |shard: &Shard| Lease::new(name.clone(), shard.clone(), facts, me.clone());
+        missing.map(|shard| Lease { epoch: epoch(&shard.id), ..lease(shard) }).collect()
     }
 
     /// The tombstones of shards that the stream no longer has.
@@ -194,6 +210,7 @@ impl Stream {
     pub(super) fn settle(&mut self, name: &Name, table: &Table) {
         let has_lease = |shard: &ShardId| table.get(&LeaseKey::new(name.clone(), shard.clone())).is_some();
         self.children.retain(|child, _| !has_lease(child));
+        self.lost.retain(|shard, _| !has_lease(shard));
         if self.listed.keys().all(has_lease) {
             self.listed.clear();
         }

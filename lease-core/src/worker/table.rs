@@ -6,7 +6,7 @@ use std::time::Duration;
 use stream_types::Position;
 
 use super::Command;
-use crate::{Change, Epoch, Expected, Lease, LeaseKey, Moment, Version};
+use crate::{Change, Expected, Lease, LeaseKey, Moment, Version};
 
 /// The rows of the last list, brought up to date by the worker's own writes, and the writes under way.
 #[derive(Debug, Clone, Default, Hash)]
@@ -21,6 +21,8 @@ pub(super) struct Table {
     unconfirmed: BTreeSet<LeaseKey>,
     /// Rows that are older than they were once: the store has lost its newest writes.
     went_back: BTreeSet<LeaseKey>,
+    /// Rows that were there and no longer are, though nobody had finished them: as they were.
+    vanished: Vec<Lease>,
 }
 
 /// A write that is on its way, or waits to be sent again.
@@ -170,13 +172,26 @@ impl Table {
     pub(super) fn learn(&mut self, key: &LeaseKey, row: Option<Lease>, now: Moment) -> bool {
         let Some(rows) = &mut self.rows else { return false };
         self.touched.insert(key.clone(), now);
-        let before = rows.get(key).map(|row| row.version);
-        let went_back = note_age(&mut self.went_back, key, before, row.as_ref().map(|row| row.version));
         match row {
-            Some(row) => rows.insert(key.clone(), row),
-            None => rows.remove(key),
-        };
-        went_back
+            Some(row) => {
+                let before = rows.get(key).map(|row| row.version);
+                let went_back = note_age(&mut self.went_back, key, before, row.version);
+                rows.insert(key.clone(), row);
+                went_back
+            }
+            None => {
+                self.went_back.remove(key);
+                let before = rows.remove(key);
+                let is_lost = before.is_some();
+                self.vanished.extend(before.filter(|row| !row.is_finished()));
+                is_lost
+            }
+        }
+    }
+
+    /// The rows that were found to be gone since this was asked last.
+    pub(super) fn take_vanished(&mut self) -> Vec<Lease> {
+        std::mem::take(&mut self.vanished)
     }
 
     /// Replaces the rows by a complete list, except where the worker itself knows better: a row that it is writing over, or
@@ -201,12 +216,14 @@ impl Table {
         let mut any_went_back = false;
         for (key, row) in &rows {
             let known = before.get(key).map(|row| row.version);
-            any_went_back |= note_age(&mut self.went_back, key, known, Some(row.version));
+            any_went_back |= note_age(&mut self.went_back, key, known, row.version);
         }
+        self.went_back.retain(|key| rows.contains_key(key));
+        self.vanished.extend(before.values().filter(|row| !rows.contains_key(&row.key) && !row.is_finished()).cloned());
         let is_unconfirmed = |row: &&Lease| {
             let lacks_a_parent =
                 || row.parents.iter().any(|parent| !rows.contains_key(&row.key.sibling(parent.clone())));
-            row.epoch == Epoch::NEVER_OWNED && !before.contains_key(&row.key) && lacks_a_parent()
+            row.last_change == Change::Created && !before.contains_key(&row.key) && lacks_a_parent()
         };
         self.unconfirmed = rows.values().filter(is_unconfirmed).map(|row| row.key.clone()).collect();
         self.rows = Some(rows);
@@ -231,11 +248,11 @@ impl Table {
 }
 
 /// Versions only grow, so a row of a lower one was written before what was known of it. Returns whether it is.
-fn note_age(went_back: &mut BTreeSet<LeaseKey>, key: &LeaseKey, before: Option<Version>, now: Option<Version>) -> bool {
-    let is_older = now < before;
+fn note_age(went_back: &mut BTreeSet<LeaseKey>, key: &LeaseKey, before: Option<Version>, now: Version) -> bool {
+    let is_older = before.is_some_and(|before| now < before);
     if is_older {
         went_back.insert(key.clone());
-    } else if now > before {
+    } else if before.is_none_or(|before| now > before) {
         went_back.remove(key);
     }
     is_older

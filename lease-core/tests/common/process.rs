@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lease_core::testing::block_on_ready;
-use lease_core::worker::{CheckpointError, Command, Ending, Event, StopReason, Worker};
+use lease_core::worker::{CheckpointError, Command, Ending, Event, StopReason, Warning, Worker};
 use lease_core::{Epoch, Expected, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StoreErrorKind};
 use stream_types::{Name, Position, RecordPosition, Shard};
 
@@ -37,7 +37,7 @@ pub(crate) struct Process {
     pub(crate) calls: Calls,
     pub(crate) ending: Option<Ending>,
     pub(crate) stops: Vec<StopReason>,
-    pub(crate) warnings: usize,
+    pub(crate) warnings: Vec<Warning>,
     /// The streams that its worker has given up.
     pub(crate) dropped: Vec<Name>,
     pub(crate) started_at: BTreeMap<LeaseKey, Position>,
@@ -73,7 +73,7 @@ impl Process {
             calls: Calls::default(),
             ending: None,
             stops: Vec::new(),
-            warnings: 0,
+            warnings: Vec::new(),
             dropped: Vec::new(),
             started_at: BTreeMap::new(),
             loans: BTreeMap::new(),
@@ -106,8 +106,8 @@ impl Process {
                 self.dropped.push(stream);
                 None
             }
-            Command::Warn(_) => {
-                self.warnings += 1;
+            Command::Warn(warning) => {
+                self.warnings.push(warning);
                 None
             }
             Command::End(ending) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lease_core::worker::{Ending, StopReason};
+use lease_core::worker::{Ending, StopReason, Warning};
 use lease_core::{Lease, LeaseKey};
 use stream_types::Position;
 
@@ -48,8 +48,8 @@ impl World {
         self.processes[worker].ending.as_ref()
     }
 
-    pub(crate) fn warnings(&self, worker: &str) -> usize {
-        self.processes[worker].warnings
+    pub(crate) fn warnings(&self, worker: &str) -> &[Warning] {
+        &self.processes[worker].warnings
     }
 
     /// The position at which the worker last started to read the shard.
