@@ -1,6 +1,7 @@
 //! Putting a consumer together.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use kinesis_source::Source;
@@ -19,6 +20,7 @@ pub struct ConsumerBuilder {
     store: Arc<dyn LeaseStore>,
     streams: Vec<(Arc<dyn Source>, Option<StartingPosition>)>,
     worker_name: Option<Name>,
+    nonce: Option<u64>,
     settings: ConsumerSettings,
     failure_policy: FailurePolicy,
 }
@@ -29,6 +31,7 @@ impl ConsumerBuilder {
             store,
             streams: vec![(source, None)],
             worker_name: None,
+            nonce: None,
             settings: ConsumerSettings::default(),
             failure_policy: FailurePolicy::Retry,
         }
@@ -57,6 +60,13 @@ impl ConsumerBuilder {
     #[must_use]
     pub fn worker_name(self, name: Name) -> Self {
         Self { worker_name: Some(name), ..self }
+    }
+
+    /// A number that tells this process from every other one that has its name. By default the operating system's randomness
+    /// gives one; only a simulation, in which everything repeats, needs another.
+    #[must_use]
+    pub fn nonce(self, nonce: u64) -> Self {
+        Self { nonce: Some(nonce), ..self }
     }
 
     /// The settings, in place of the defaults.
@@ -101,7 +111,7 @@ impl ConsumerBuilder {
         let (streams, stream_requests) = Streams::new(self.settings.starting_position);
         let worker_name = match self.worker_name {
             Some(name) => name,
-            None => Name::new(format!("worker-{:016x}", fastrand::u64(..)))?,
+            None => Name::new(format!("worker-{:016x}", unpredictable()))?,
         };
         Ok(Consumer {
             store: self.store,
@@ -109,10 +119,28 @@ impl ConsumerBuilder {
             streams,
             stream_requests,
             worker_name,
+            nonce: self.nonce.unwrap_or_else(unpredictable),
             settings: self.settings,
             failure_policy: self.failure_policy,
             monitor: Monitor::default(),
             factory: Arc::new(factory),
         })
+    }
+}
+
+/// A number that no other process draws. A generator that user code may seed would do for none of this: two processes with one
+/// seed would be one worker, and both read.
+fn unpredictable() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_numbers_are_the_same() {
+        let numbers: std::collections::BTreeSet<u64> = (0..1_000).map(|_| unpredictable()).collect();
+        assert_eq!(numbers.len(), 1_000);
     }
 }

@@ -5,19 +5,27 @@ use std::error::Error;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::stream::{self, BoxStream};
 use kinesis_source::Record;
-use stream_types::RecordPosition;
+use stream_types::{Position, RecordPosition};
+use tokio::time::Instant;
 
-use crate::{CheckpointError, EndReached, ProcessorFactory, RecordProcessor, ShardBatch, ShardContext, ShardEnd};
+use crate::deadline::sleep_until_some;
+use crate::{
+    CheckpointError, Checkpoints, EndReached, ProcessorFactory, RecordProcessor, ShardBatch, ShardContext, ShardEnd,
+};
 
 /// Processes single records, those of one partition key in order and up to so many keys of a shard at the same time.
 ///
 /// A key whose record fails stops there; the others go on to the end of the batch. When the batch comes again, only what was not
-/// done is: what was is remembered, and everything up to the first record that is not done is checkpointed at once, so
-/// that a crash meanwhile repeats little.
+/// done is: what was is remembered.
+///
+/// Everything up to the first record that is not done is checkpointed while the batch is under way, as often as
+/// [`Checkpoints::Automatic`] says, and at once when a record has failed: so that a crash repeats little, though one record takes
+/// long. As the function cannot checkpoint by itself, [`Checkpoints::Manual`] means for it: every 5 s, and after each batch.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -56,6 +64,7 @@ pub struct ByKeyProcessor<Function> {
     function: Arc<Function>,
     /// What is done of a batch that comes again.
     done: BTreeSet<RecordPosition>,
+    stored_at: Instant,
 }
 
 impl<Function> fmt::Debug for ByKeyProcessor<Function> {
@@ -76,7 +85,12 @@ where
     type Processor = ByKeyProcessor<Function>;
 
     fn processor(&self, _shard: &ShardContext) -> Self::Processor {
-        ByKeyProcessor { lanes: self.lanes, function: Arc::clone(&self.function), done: BTreeSet::new() }
+        ByKeyProcessor {
+            lanes: self.lanes,
+            function: Arc::clone(&self.function),
+            done: BTreeSet::new(),
+            stored_at: Instant::now(),
+        }
     }
 }
 
@@ -93,27 +107,39 @@ where
         for record in batch.records().iter().filter(|record| !self.done.contains(&record.position())) {
             lanes.entry(Arc::clone(&record.partition_key)).or_default().push(record.clone());
         }
-        let function = &self.function;
-        let running = lanes.into_values().map(|records| lane(Arc::clone(function), records));
-        let mut ended = stream::iter(running).buffer_unordered(self.lanes.get());
+        let lanes = lanes.into_values().map(|records| lane(Arc::clone(&self.function), records));
+        let mut steps = stream::iter(lanes).flatten_unordered(self.lanes.get());
+        let mut front = Front::of(&batch, &self.done);
         let mut first_failure = None;
-        while let Some((done, failure)) = ended.next().await {
-            self.done.extend(done);
-            first_failure = first_failure.or(failure);
-        }
-        drop(ended);
-        match first_failure {
-            None => {
-                for record in batch.records() {
-                    self.done.remove(&record.position());
+        loop {
+            let due = front.is_unstored().then(|| self.stored_at.checked_add(interval(&batch))).flatten();
+            tokio::select! {
+                biased;
+                step = steps.next() => match step {
+                    Some(Ok(done)) => {
+                        self.done.insert(done);
+                        front.advance(&self.done);
+                    }
+                    Some(Err(failure)) => first_failure = first_failure.or(Some(failure)),
+                    None => break,
+                },
+                () = sleep_until_some(due) => {
+                    front.store().await?;
+                    self.stored_at = Instant::now();
                 }
-                Ok(())
-            }
-            Some(failure) => {
-                self.store_what_is_done(&batch).await?;
-                Err(failure)
             }
         }
+        if let Some(failure) = first_failure {
+            front.store().await?;
+            return Err(failure);
+        }
+        for record in batch.records() {
+            self.done.remove(&record.position());
+        }
+        if batch.shard().checkpoints() == Checkpoints::Manual {
+            batch.checkpoint().await?;
+        }
+        Ok(())
     }
 
     async fn shard_ended(&mut self, end: ShardEnd) -> Result<EndReached, Self::Error> {
@@ -121,36 +147,68 @@ where
     }
 }
 
-impl<Function> ByKeyProcessor<Function> {
-    /// Checkpoints up to the first record that is not done.
-    async fn store_what_is_done(&self, batch: &ShardBatch) -> Result<(), CheckpointError> {
-        let done = batch.records().iter().take_while(|record| self.done.contains(&record.position()));
-        let Some(last) = done.last() else { return Ok(()) };
-        match batch.shard().checkpoint(last).await {
-            // An earlier try has stored as much.
-            Ok(()) | Err(CheckpointError::Backwards { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+/// How often what is done of a batch is stored while it is under way.
+fn interval(batch: &ShardBatch) -> Duration {
+    match batch.shard().checkpoints() {
+        Checkpoints::Automatic { every } => every,
+        Checkpoints::Manual => Duration::from_secs(5),
     }
 }
 
-/// The records of one key, in order, up to the first that fails. Returns what is done, and the failure.
-async fn lane<Function, Answer, Failure>(
+/// How far a batch is done without a gap.
+struct Front<'batch> {
+    batch: &'batch ShardBatch,
+    done: usize,
+    stored: usize,
+}
+
+impl<'batch> Front<'batch> {
+    fn of(batch: &'batch ShardBatch, done: &BTreeSet<RecordPosition>) -> Self {
+        let mut front = Self { batch, done: 0, stored: 0 };
+        front.advance(done);
+        // An earlier try has stored as much.
+        front.stored = front.done;
+        front
+    }
+
+    fn advance(&mut self, done: &BTreeSet<RecordPosition>) {
+        let next = &self.batch.records()[self.done..];
+        self.done += next.iter().take_while(|record| done.contains(&record.position())).count();
+    }
+
+    const fn is_unstored(&self) -> bool {
+        self.stored < self.done
+    }
+
+    /// Asks for a checkpoint, and does not wait for it.
+    async fn store(&mut self) -> Result<(), CheckpointError> {
+        if self.is_unstored() {
+            let last = self.batch.records()[self.done - 1].position();
+            self.batch.shard().ask_for_checkpoint(Position::After(last)).await?;
+            self.stored = self.done;
+        }
+        Ok(())
+    }
+}
+
+/// The records of one key, in order, up to the first that fails: what is done, then perhaps a failure.
+fn lane<Function, Answer, Failure>(
     function: Arc<Function>,
     records: Vec<Record>,
-) -> (Vec<RecordPosition>, Option<Box<dyn Error + Send + Sync>>)
+) -> BoxStream<'static, Result<RecordPosition, Box<dyn Error + Send + Sync>>>
 where
-    Function: Fn(Record) -> Answer,
-    Answer: Future<Output = Result<(), Failure>>,
-    Failure: Into<Box<dyn Error + Send + Sync>>,
+    Function: Fn(Record) -> Answer + Send + Sync + 'static,
+    Answer: Future<Output = Result<(), Failure>> + Send + 'static,
+    Failure: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
 {
-    let mut done = Vec::with_capacity(records.len());
-    for record in records {
-        let position = record.position();
-        if let Err(failure) = function(record).await {
-            return (done, Some(failure.into()));
+    let steps = stream::try_unfold(records.into_iter(), move |mut records| {
+        let function = Arc::clone(&function);
+        async move {
+            let Some(record) = records.next() else { return Ok(None) };
+            let position = record.position();
+            function(record).await.map_err(Into::into)?;
+            Ok(Some((position, records)))
         }
-        done.push(position);
-    }
-    (done, None)
+    });
+    steps.boxed()
 }

@@ -28,6 +28,7 @@ pub struct Consumer<Factory> {
     pub(crate) streams: Streams,
     pub(crate) stream_requests: mpsc::Receiver<StreamRequest>,
     pub(crate) worker_name: Name,
+    pub(crate) nonce: u64,
     pub(crate) settings: ConsumerSettings,
     pub(crate) failure_policy: FailurePolicy,
     pub(crate) monitor: Monitor,
@@ -97,8 +98,7 @@ impl<Factory: ProcessorFactory> Consumer<Factory> {
             _departure = &mut stop => return Ok(Report { left_in_time: true, ..Report::default() }),
             streams = prepared => streams?,
         };
-        let nonce = fastrand::u64(..);
-        let worker = Worker::new(self.worker_name.clone(), nonce, self.settings.worker.clone(), streams);
+        let worker = Worker::new(self.worker_name.clone(), self.nonce, self.settings.worker.clone(), streams);
 
         let (leave, departure) = oneshot::channel();
         let driver = Driver::new(worker, self, departure);

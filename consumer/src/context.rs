@@ -10,14 +10,17 @@ use lease_core::worker::CheckpointError;
 use lease_core::{Epoch, LeaseKey};
 use stream_types::{Name, Position, ShardId};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
-use crate::OpenCheckpoint;
+use crate::{Checkpoints, OpenCheckpoint};
 
 /// A shard in this worker's hands, under one epoch of its lease. Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct ShardContext {
     key: LeaseKey,
     epoch: Epoch,
+    checkpoints: Checkpoints,
+    drain: CancellationToken,
     requests: mpsc::Sender<CheckpointRequest>,
 }
 
@@ -42,8 +45,24 @@ pub(crate) enum Reply {
 }
 
 impl ShardContext {
-    pub(crate) const fn new(key: LeaseKey, epoch: Epoch, requests: mpsc::Sender<CheckpointRequest>) -> Self {
-        Self { key, epoch, requests }
+    pub(crate) const fn new(
+        key: LeaseKey,
+        epoch: Epoch,
+        checkpoints: Checkpoints,
+        drain: CancellationToken,
+        requests: mpsc::Sender<CheckpointRequest>,
+    ) -> Self {
+        Self { key, epoch, checkpoints, drain, requests }
+    }
+
+    /// Who stores how far reading has got.
+    pub(crate) const fn checkpoints(&self) -> Checkpoints {
+        self.checkpoints
+    }
+
+    /// Cancelled once the shard is to be drained.
+    pub(crate) const fn drain(&self) -> &CancellationToken {
+        &self.drain
     }
 
     /// The lease's key.
@@ -75,7 +94,8 @@ impl ShardContext {
     ///
     /// # Errors
     ///
-    /// The lease is lost, or a later position is stored already. While the lease table is out of reach, this waits.
+    /// The lease is lost, or a later position is stored already. While the lease table is out of reach this waits, for as
+    /// long as the worker's heartbeats are good; then it tells that the table is unavailable.
     pub async fn checkpoint(&self, record: &Record) -> Result<(), CheckpointError> {
         self.checkpoint_at(Position::After(record.position())).await
     }
@@ -88,7 +108,7 @@ impl ShardContext {
     ///
     /// # Errors
     ///
-    /// The lease is lost.
+    /// The lease is lost, or the lease table unavailable.
     pub async fn begin_checkpoint(&self, record: &Record) -> Result<Option<OpenCheckpoint>, CheckpointError> {
         self.begin_checkpoint_at(Position::After(record.position())).await
     }
@@ -182,7 +202,7 @@ impl ShardBatch {
     ///
     /// # Errors
     ///
-    /// The lease is lost.
+    /// The lease is lost, or the lease table unavailable.
     pub async fn begin_checkpoint(&self) -> Result<Option<OpenCheckpoint>, CheckpointError> {
         // A processor only ever sees batches with records.
         let position = self.end_position().ok_or(CheckpointError::LeaseLost)?;

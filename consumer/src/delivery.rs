@@ -11,10 +11,10 @@ use futures_util::FutureExt;
 use kinesis_source::Batch;
 use stream_types::Position;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::failure_policy::Panicked;
+use crate::pull::NotCommitted;
 use crate::validity::Validity;
 use crate::vitals::Vitals;
 use crate::{
@@ -29,7 +29,6 @@ pub(crate) struct Delivery<Factory: ProcessorFactory> {
     context: ShardContext,
     policy: FailurePolicy,
     validity: Validity,
-    drain: CancellationToken,
     vitals: Vitals,
     /// Behind the last record that is done.
     pub(crate) done: Option<Position>,
@@ -76,11 +75,10 @@ impl<Factory: ProcessorFactory> Delivery<Factory> {
         context: ShardContext,
         policy: FailurePolicy,
         validity: Validity,
-        drain: CancellationToken,
         vitals: Vitals,
     ) -> Self {
         let processor = factory.processor(&context);
-        Self { factory, processor, context, policy, validity, drain, vitals, done: None }
+        Self { factory, processor, context, policy, validity, vitals, done: None }
     }
 
     /// Delivers a batch, in parts where its policy is to find out which records fail.
@@ -133,15 +131,20 @@ impl<Factory: ProcessorFactory> Delivery<Factory> {
 
     /// Asks the processor until it succeeds, with a pause after each failure; so many times, or for ever.
     async fn insist(&mut self, tries: Option<NonZeroU32>, task: &Task) -> Result<(), GivenUp> {
-        let mut failures = 0;
+        let (mut pauses, mut failures) = (0, 0);
         loop {
             let Err(failure) = self.attempt(task).await else { return Ok(()) };
-            failures += 1;
-            warn!(key = %self.context.key(), failures, error = %failure, "the processor failed");
-            if tries.is_some_and(|tries| failures >= tries.get()) {
-                return Err(GivenUp::Failed(failure));
+            if !failure.is::<NotCommitted>() {
+                failures += 1;
+                warn!(key = %self.context.key(), failures, error = &*failure, "the processor failed");
+                if tries.is_some_and(|tries| failures >= tries.get()) {
+                    return Err(GivenUp::Failed(failure));
+                }
+            } else if !self.context.drain().is_cancelled() {
+                warn!(key = %self.context.key(), "{failure}");
             }
-            if !self.pauses_after(failures).await {
+            pauses += 1;
+            if !self.pauses_after(pauses).await {
                 return Err(GivenUp::Drained);
             }
         }
@@ -167,7 +170,9 @@ impl<Factory: ProcessorFactory> Delivery<Factory> {
         match answer {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failure)) => {
-                self.vitals.has_failed(false);
+                if !failure.is::<NotCommitted>() {
+                    self.vitals.has_failed(false);
+                }
                 Err(Arc::from(failure))
             }
             Err(panic) => {
@@ -186,13 +191,15 @@ impl<Factory: ProcessorFactory> Delivery<Factory> {
         for record in part.records() {
             let letter =
                 DeadLetter { shard: self.context.clone(), record: record.clone(), error: Arc::clone(&failure) };
-            error!(key = %self.context.key(), record = %record.position(), error = %failure, "a record is put away");
+            error!(key = %self.context.key(), record = %record.position(), error = &*failure, "a record is put away");
             let mut failures = 0;
             loop {
                 self.wait_until_valid().await;
                 match AssertUnwindSafe(letters.accept(letter.clone())).catch_unwind().await {
                     Ok(Ok(())) => break,
-                    Ok(Err(error)) => warn!(key = %self.context.key(), %error, "the dead-letter handler failed"),
+                    Ok(Err(error)) => {
+                        warn!(key = %self.context.key(), error = &*error, "the dead-letter handler failed");
+                    }
                     Err(panic) => {
                         let panic = panic_message(&*panic);
                         error!(key = %self.context.key(), panic, "the dead-letter handler panicked");
@@ -215,7 +222,7 @@ impl<Factory: ProcessorFactory> Delivery<Factory> {
         self.vitals.begins(ShardActivity::Pausing);
         tokio::select! {
             biased;
-            () = self.drain.cancelled() => false,
+            () = self.context.drain().cancelled() => false,
             () = sleep(pause) => true,
         }
     }
@@ -227,9 +234,13 @@ impl<Factory: ProcessorFactory> Delivery<Factory> {
         }
     }
 
-    /// Tells the processor that its shard goes to another worker.
+    /// Tells the processor that its shard goes to another worker. It has nothing more to say in that: what is done is done.
     pub(crate) async fn draining(&mut self) {
-        self.processor.draining(&self.context).await;
+        let told = self.processor.draining(&self.context);
+        if let Err(panic) = AssertUnwindSafe(told).catch_unwind().await {
+            self.vitals.has_failed(true);
+            error!(key = %self.context.key(), panic = panic_message(&*panic), "the processor panicked while it was drained");
+        }
     }
 
     /// Tells the processor that its lease is gone.

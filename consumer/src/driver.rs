@@ -8,11 +8,12 @@ use lease_core::Hints;
 use lease_core::worker::{Command, Ending, Event, Worker};
 use stream_types::Name;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::calls::Calls;
 use crate::context::CheckpointRequest;
+use crate::deadline::sleep_until_some;
 use crate::shards::Shards;
 use crate::streams::{Reply, StreamRequest};
 use crate::validity::Validity;
@@ -34,8 +35,9 @@ pub(crate) struct Driver<Factory> {
     hints: Option<Box<dyn Hints>>,
     /// Tells when to leave, and how; absent once it has, or never will.
     departure: Option<oneshot::Receiver<Departure>>,
-    /// Set once leaving was asked for.
+    /// Set once leaving was asked for: by when to have left, and when what is not drained yet is cut short. Absent = never.
     leave_by: Option<Instant>,
+    cut_short_at: Option<Instant>,
     ending: Option<Ending>,
 }
 
@@ -45,6 +47,9 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
 
     /// A call to the store may take this part of the lease duration, so that a heartbeat can fail and be sent again.
     const TIMEOUT_PARTS: u32 = 4;
+
+    /// The last such part of the time for leaving is for writing down what is done, and not for draining.
+    const LEAVE_PARTS: u32 = 10;
 
     pub(crate) fn new(worker: Worker, consumer: Consumer<Factory>, departure: oneshot::Receiver<Departure>) -> Self {
         let Consumer { store, sources, stream_requests, settings, failure_policy, monitor, factory, .. } = consumer;
@@ -68,6 +73,7 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
             hints,
             departure: Some(departure),
             leave_by: None,
+            cut_short_at: None,
             ending: None,
         }
     }
@@ -115,14 +121,16 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
     /// Waits for the next thing that the worker has to know. Nothing means: look at the time.
     async fn next_event(&mut self) -> Option<Event> {
         let wake = self.worker.next_wake().map(|moment| self.validity.instant(moment));
-        let leave_by = self.leave_by;
+        let (leave_by, cut_short_at) = (self.leave_by, self.cut_short_at);
         tokio::select! {
             biased;
             departure = told_to_leave(&mut self.departure) => {
                 info!(worker = %self.worker.id().name, ?departure, "the worker leaves");
-                self.leave_by = Some(Instant::now() + self.settings.leave_deadline);
+                let within = self.settings.leave_deadline;
+                self.leave_by = Instant::now().checked_add(within);
+                self.cut_short_at = self.leave_by.map(|leave_by| leave_by - within / Self::LEAVE_PARTS);
                 Some(match departure {
-                    Departure::ForGood => Event::LeaveAsked { within: self.settings.leave_deadline },
+                    Departure::ForGood => Event::LeaveAsked { within },
                     Departure::ToReturn { within } => Event::ReturnAsked { within },
                 })
             }
@@ -132,6 +140,11 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
             Some(request) = self.stream_requests.recv() => self.change_streams(request),
             () = next_hint(&mut self.hints) => Some(Event::Hinted),
             () = sleep_until_some(wake) => Some(Event::TimePassed),
+            () = sleep_until_some(cut_short_at) => {
+                self.cut_short_at = None;
+                self.shards.cut_short();
+                None
+            }
             () = sleep_until_some(leave_by) => None,
         }
     }
@@ -177,6 +190,7 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
             self.carry_out(command);
         }
         self.validity.set(self.worker.valid_until());
+        self.shards.settle_failed(|key, epoch| self.worker.holds(key, epoch));
     }
 
     fn carry_out(&mut self, command: Command) {
@@ -224,13 +238,6 @@ async fn told_to_leave(departure: &mut Option<oneshot::Receiver<Departure>>) -> 
         }
     }
     std::future::pending().await
-}
-
-async fn sleep_until_some(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn next_hint(hints: &mut Option<Box<dyn Hints>>) {

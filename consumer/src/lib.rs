@@ -45,7 +45,9 @@
 //!   A crash repeats what was not checkpointed, and nothing else.
 //! - A processor that fails gets the same batch again, until it succeeds, unless you choose another [`FailurePolicy`]. No
 //!   record is passed over but by that. A panic is a failure of its shard alone.
-//! - Heartbeats run on a task of their own: a slow processor does not lose its lease.
+//! - Heartbeats run on a task of their own: a slow processor does not lose its lease, as long as a thread of the runtime is
+//!   free. Work that blocks its thread belongs into `spawn_blocking`: where all threads are blocked, which in a runtime with one
+//!   thread is one, no heartbeat is sent, and others take the leases.
 //! - [`ShardContext::fencing_token`] grows with each change of owner. A sink that refuses lower tokens than it has seen
 //!   is safe from a process that was frozen, lost its shard, and woke up.
 
@@ -55,6 +57,7 @@ mod calls;
 mod closure;
 mod consumer;
 mod context;
+mod deadline;
 mod delivery;
 mod departure;
 mod driver;

@@ -67,6 +67,8 @@ pub enum ShardActivity {
     Processing,
     /// Its processor has failed, and gets the same records again after a pause.
     Pausing,
+    /// Its reader has failed: the stream refuses, or a task panicked. Another one goes on after a pause.
+    Unreadable,
 }
 
 /// What has happened to a shard, counted.
@@ -79,6 +81,9 @@ pub struct ShardCounts {
     pub failures: u64,
     /// Calls of the processor that panicked.
     pub panics: u64,
+    /// How many times the reader failed in a way that does not look as if it would pass by itself, and was replaced after a
+    /// pause.
+    pub reader_failures: u64,
     /// Records that went to the dead-letter handler.
     pub dead_letters: u64,
     /// How many times there was no progress for longer than
@@ -100,6 +105,7 @@ impl ShardCounts {
             records: self.records + other.records,
             failures: self.failures + other.failures,
             panics: self.panics + other.panics,
+            reader_failures: self.reader_failures + other.reader_failures,
             dead_letters: self.dead_letters + other.dead_letters,
             stalls: self.stalls + other.stalls,
             gaps: self.gaps + other.gaps,
@@ -128,8 +134,10 @@ impl Monitor {
         now.chain(before).sum()
     }
 
-    pub(crate) fn begins(&self, key: &LeaseKey, epoch: Epoch) -> Vitals {
-        let vitals = Vitals::new(epoch);
+    /// A reader begins. In the place of one that failed, it goes on with that one's signs of life.
+    pub(crate) fn begins(&self, key: &LeaseKey, epoch: Epoch, failed: Option<Vitals>) -> Vitals {
+        let vitals = failed.filter(|failed| failed.epoch() == epoch).unwrap_or_else(|| Vitals::new(epoch));
+        vitals.begins(ShardActivity::Reading);
         self.lock().read_now.insert(key.clone(), vitals.clone());
         vitals
     }

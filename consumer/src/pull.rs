@@ -49,8 +49,12 @@ pub struct PulledShards {
 #[derive(Debug)]
 pub struct PulledShard {
     context: ShardContext,
-    batches: mpsc::Receiver<PulledBatch>,
+    asks: mpsc::Sender<Ask>,
 }
+
+/// Somebody waits for the shard's next batch. Batches are handed over when they are asked for, so that none lies about
+/// that a move would have to wait for.
+type Ask = oneshot::Sender<PulledBatch>;
 
 /// A batch that waits to be committed. One that is dropped comes again.
 #[must_use = "a batch that is not committed comes again"]
@@ -61,13 +65,15 @@ pub struct PulledBatch {
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Nobody has committed a batch.
+/// Nobody has committed a batch. That says nothing against its records: it comes again, whatever the failure policy.
 #[derive(Debug, thiserror::Error)]
-enum NotCommitted {
+pub(crate) enum NotCommitted {
     #[error("the batch was dropped without a commit")]
     Dropped,
-    #[error("nobody pulls shards any more")]
+    #[error("nobody pulls shards any more: end the consumer when you stop pulling")]
     NobodyThere,
+    #[error("nobody has asked for the batch before the shard was to be drained")]
+    NotAskedFor,
 }
 
 impl PulledShards {
@@ -84,12 +90,12 @@ impl PulledShard {
         &self.context
     }
 
-    /// The next batch. Nothing once the shard is handed over, lost, or read to its end.
+    /// The next batch. Nothing once the shard is handed over, lost, or read to its end. Dropping this future loses no batch.
     pub async fn next_batch(&mut self) -> Option<PulledBatch> {
         loop {
-            let batch = self.batches.recv().await?;
-            // Of a shard that was lost meanwhile, nobody waits for it any more.
-            if !batch.outcome.is_closed() {
+            let (ask, batch) = oneshot::channel();
+            self.asks.send(ask).await.ok()?;
+            if let Ok(batch) = batch.await {
                 return Some(batch);
             }
         }
@@ -135,7 +141,7 @@ pub struct PullProcessor {
     context: ShardContext,
     shards: mpsc::Sender<PulledShard>,
     /// Absent until somebody has the shard.
-    batches: Option<mpsc::Sender<PulledBatch>>,
+    asks: Option<mpsc::Receiver<Ask>>,
 }
 
 /// How many shards may wait to be pulled.
@@ -151,7 +157,7 @@ impl ProcessorFactory for PullFactory {
     type Processor = PullProcessor;
 
     fn processor(&self, shard: &ShardContext) -> PullProcessor {
-        PullProcessor { context: shard.clone(), shards: self.shards.clone(), batches: None }
+        PullProcessor { context: shard.clone(), shards: self.shards.clone(), asks: None }
     }
 }
 
@@ -159,22 +165,22 @@ impl PullProcessor {
     /// Hands a batch over, and the shard before it if nobody has that.
     async fn hand_over(&mut self, mut batch: PulledBatch) -> Result<(), NotCommitted> {
         loop {
-            let batches = match self.batches.take() {
-                Some(batches) => batches,
+            let mut asks = match self.asks.take() {
+                Some(asks) => asks,
                 None => {
-                    let (sender, batches) = mpsc::channel(1);
-                    let shard = PulledShard { context: self.context.clone(), batches };
+                    let (sender, asks) = mpsc::channel(1);
+                    let shard = PulledShard { context: self.context.clone(), asks: sender };
                     self.shards.send(shard).await.map_err(|_| NotCommitted::NobodyThere)?;
-                    sender
+                    asks
                 }
             };
-            match batches.send(batch).await {
-                Ok(()) => {
-                    self.batches = Some(batches);
-                    return Ok(());
+            // Nothing is asked where the shard was dropped: somebody else may pull it.
+            if let Some(ask) = asks.recv().await {
+                self.asks = Some(asks);
+                match ask.send(batch) {
+                    Ok(()) => return Ok(()),
+                    Err(returned) => batch = returned,
                 }
-                // The shard was dropped: somebody else may pull it.
-                Err(mpsc::error::SendError(returned)) => batch = returned,
             }
         }
     }
@@ -185,7 +191,12 @@ impl RecordProcessor for PullProcessor {
 
     async fn process(&mut self, batch: ShardBatch) -> Result<(), BoxError> {
         let (outcome, committed) = oneshot::channel();
-        self.hand_over(PulledBatch { batch, outcome }).await?;
+        let drain = self.context.drain().clone();
+        tokio::select! {
+            biased;
+            handed_over = self.hand_over(PulledBatch { batch, outcome }) => handed_over?,
+            () = drain.cancelled() => return Err(NotCommitted::NotAskedFor.into()),
+        }
         committed.await.map_err(|_| NotCommitted::Dropped)?
     }
 

@@ -14,7 +14,7 @@ pub struct Report {
     pub records_processed: u64,
     /// What became of each shard that this consumer read.
     pub shards: BTreeMap<LeaseKey, ShardReport>,
-    /// What people should know, in the order in which it happened.
+    /// What people should know, in the order in which it happened: the last thousand, if there was more.
     pub warnings: Vec<Warning>,
     /// How many times a shard's processor panicked.
     pub panics: u64,
@@ -36,10 +36,11 @@ pub struct ShardReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShardOutcome {
-    /// The batch in hand was finished and checkpointed, and the shard handed over.
+    /// The batch in hand was finished. Position and shard were handed over, or, where
+    /// [`Report::left_in_time`] is false, may not have been.
     Drained,
-    /// The batch in hand took longer than [`ConsumerSettings::drain_deadline`](crate::ConsumerSettings::drain_deadline): it
-    /// was dropped and comes again, and the shard was handed over from what was done before.
+    /// The batch in hand took longer than [`ConsumerSettings::drain_deadline`](crate::ConsumerSettings::drain_deadline), or
+    /// than leaving may take: it was dropped and comes again, and the shard was handed over from what was done before.
     CutShort,
     /// The shard was closed, and all of it was processed.
     Finished,
@@ -49,6 +50,6 @@ pub enum ShardOutcome {
     Lost,
     /// Its reader failed.
     Failed,
-    /// The deadline for leaving came first.
+    /// The deadline for leaving came, and its processor did not let go of its thread.
     Cancelled,
 }

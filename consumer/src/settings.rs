@@ -27,8 +27,10 @@ pub struct ConsumerSettings {
     /// After how much time without progress a shard is reported in logs and by the [`Monitor`](crate::Monitor): the stream
     /// does not answer, the processor does not return, or it keeps failing. Default 60 s.
     pub stall_after: Duration,
-    /// How long leaving may take; what is not drained by then is cancelled. On a lease table without hints, up to a tenth of it,
-    /// and at most about a heartbeat interval, passes before shards are drained, so that their next readers are ready. Default 30 s.
+    /// How long leaving may take. What is not drained after nine tenths of it is cut short as by
+    /// [`drain_deadline`](Self::drain_deadline), so that there is time to release it; what blocks its thread even then is
+    /// cancelled. On a lease table without hints, up to a tenth of it, and at most about a heartbeat interval, passes before
+    /// shards are drained, so that their next readers are ready. Default 30 s.
     pub leave_deadline: Duration,
     /// How many writes to the lease table may be under way at once. Default 32.
     pub concurrent_writes: usize,
@@ -56,7 +58,8 @@ pub enum StartingPosition {
     /// The oldest record that the stream still has.
     Horizon,
     /// The records that arrive from now on. "Now" is the time on this machine's clock when the application starts for
-    /// the first time; it is stored, so that a crash before the first checkpoint skips nothing.
+    /// the first time; it is stored, so that a crash before the first checkpoint skips nothing. Where the clock is ahead of the
+    /// service's, reading starts once that is there.
     Latest,
     /// The first record that arrived at that time or later.
     Timestamp(Timestamp),

@@ -1,7 +1,10 @@
 //! One shard's task: read, process, checkpoint, until drained, stopped, or finished.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use kinesis_source::{ByteBudget, Reading, ShardReader, Source, SourceError};
 use stream_types::{HashRange, Position, Shard};
 use tokio::time::{Instant, sleep};
@@ -24,8 +27,9 @@ pub(crate) struct ShardTask {
     pub(crate) budget: ByteBudget,
     pub(crate) vitals: Vitals,
     pub(crate) validity: Validity,
-    pub(crate) drain: CancellationToken,
     pub(crate) stop: CancellationToken,
+    /// The time for leaving runs out: what is not drained yet is not waited for.
+    pub(crate) cut_short: CancellationToken,
 }
 
 /// How a shard's task ended.
@@ -40,6 +44,8 @@ pub(crate) enum TaskEnd {
     Finished { children: Vec<Shard> },
     /// The shard cannot be read.
     Failed { error: SourceError, position: Option<Position> },
+    /// Neither the user's code nor the source may panic, but where one did, what was done before is done.
+    Panicked { panic: Box<dyn Any + Send>, position: Option<Position> },
     /// Stopped from outside.
     Lost,
 }
@@ -54,25 +60,33 @@ struct Running<Factory: ProcessorFactory> {
 
 impl ShardTask {
     pub(crate) async fn run<Factory: ProcessorFactory>(self, factory: Arc<Factory>) -> TaskEnd {
-        let (validity, drain, vitals) = (self.validity.clone(), self.drain.clone(), self.vitals.clone());
-        let delivery = Delivery::new(factory, self.context.clone(), self.policy.clone(), validity, drain, vitals);
-        let (stop, drain, deadline) = (self.stop.clone(), self.drain.clone(), self.settings.drain_deadline);
+        let (validity, vitals) = (self.validity.clone(), self.vitals.clone());
+        let delivery = Delivery::new(factory, self.context.clone(), self.policy.clone(), validity, vitals);
+        let (stop, drain, cut_short) = (self.stop.clone(), self.context.drain().clone(), self.cut_short.clone());
+        let deadline = self.settings.drain_deadline;
         let mut running = Running { task: self, delivery, saved_at: Instant::now(), saved: None };
         let overdue = async {
             drain.cancelled().await;
-            sleep(deadline).await;
+            tokio::select! {
+                biased;
+                () = cut_short.cancelled() => {}
+                () = sleep(deadline) => {}
+            }
         };
         let end = tokio::select! {
             biased;
             () = stop.cancelled() => TaskEnd::Lost,
-            end = running.read_on() => end,
+            end = AssertUnwindSafe(running.read_on()).catch_unwind() => match end {
+                Ok(end) => end,
+                Err(panic) => TaskEnd::Panicked { panic, position: running.position() },
+            },
             () = overdue => TaskEnd::CutShort { position: running.position() },
         };
         match end {
             TaskEnd::Lost => running.delivery.lease_lost().await,
             TaskEnd::CutShort { .. } => {
                 let key = running.task.context.key();
-                warn!(%key, ?deadline, "draining takes too long: the batch in hand is dropped, and comes again elsewhere");
+                warn!(%key, "draining takes too long: the batch in hand is dropped, and comes again elsewhere");
             }
             _ => {}
         }
@@ -118,7 +132,7 @@ impl<Factory: ProcessorFactory> Running<Factory> {
     async fn next_reading(&mut self, reader: &mut dyn ShardReader) -> Option<Result<Reading, SourceError>> {
         tokio::select! {
             biased;
-            () = self.task.drain.cancelled() => None,
+            () = self.task.context.drain().cancelled() => None,
             reading = reader.next() => Some(reading),
         }
     }

@@ -1,7 +1,7 @@
 //! The shards that this process reads: their tasks, and the checkpoints that they wait for.
 
-use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,12 @@ use lease_core::{Epoch, Expected, Lease, LeaseKey, Outcome};
 use stream_types::Position;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::context::{CheckpointRequest, Reply};
+use crate::deadline::sleep_until_some;
 use crate::delivery::panic_message;
 use crate::shard_task::{ShardTask, TaskEnd};
 use crate::validity::Validity;
@@ -34,13 +35,17 @@ pub(crate) struct Shards<Factory> {
     settings: Arc<ConsumerSettings>,
     monitor: Monitor,
     budget: ByteBudget,
-    /// When to look next for shards without progress.
-    next_look: Instant,
+    /// When to look next for shards without progress; absent = never.
+    next_look: Option<Instant>,
     validity: Validity,
     requests: mpsc::Sender<CheckpointRequest>,
+    /// The time for leaving runs out.
+    cut_short: CancellationToken,
     tasks: JoinSet<Ended>,
     handles: BTreeMap<LeaseKey, Handle>,
-    warnings: Vec<Warning>,
+    /// What the monitor shows of shards whose reader has failed, until another one goes on, or the lease is gone.
+    failed: BTreeMap<LeaseKey, Vitals>,
+    warnings: VecDeque<Warning>,
 }
 
 /// What the driver keeps of a running task.
@@ -65,14 +70,15 @@ pub(crate) struct Ended {
     key: LeaseKey,
     epoch: Epoch,
     vitals: Vitals,
-    end: Result<TaskEnd, Panic>,
+    end: TaskEnd,
 }
-
-type Panic = Box<dyn Any + Send>;
 
 impl<Factory: ProcessorFactory> Shards<Factory> {
     /// The part of the time without progress after which it is looked for.
     const LOOK_PARTS: u32 = 4;
+
+    /// How many warnings are kept for the report.
+    const KEPT_WARNINGS: usize = 1_000;
 
     pub(crate) fn new(
         factory: Arc<Factory>,
@@ -85,15 +91,17 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         Self {
             factory,
             policy,
-            next_look: Instant::now(),
+            next_look: Some(Instant::now()),
             budget: ByteBudget::new(settings.byte_budget),
             settings: Arc::new(settings),
             monitor,
             validity,
             requests,
+            cut_short: CancellationToken::new(),
             tasks: JoinSet::new(),
             handles: BTreeMap::new(),
-            warnings: Vec::new(),
+            failed: BTreeMap::new(),
+            warnings: VecDeque::new(),
         }
     }
 
@@ -102,9 +110,10 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         let Lease { key, epoch, position, hash_range, .. } = lease;
         info!(%key, %epoch, %position, "reading starts");
         let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-        let context = ShardContext::new(key.clone(), epoch, self.requests.clone());
+        let checkpoints = self.settings.checkpoints;
+        let context = ShardContext::new(key.clone(), epoch, checkpoints, drain.clone(), self.requests.clone());
         let factory = Arc::clone(&self.factory);
-        let vitals = self.monitor.begins(&key, epoch);
+        let vitals = self.monitor.begins(&key, epoch, self.failed.remove(&key));
         let task = ShardTask {
             source,
             context,
@@ -115,14 +124,15 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
             budget: self.budget.clone(),
             vitals: vitals.clone(),
             validity: self.validity.clone(),
-            drain: drain.clone(),
             stop: stop.clone(),
+            cut_short: self.cut_short.clone(),
         };
         let (task_key, task_epoch, task_vitals) = (key.clone(), epoch, vitals.clone());
         self.tasks.spawn(async move {
             // A panic of the user's code or of the source is a failure of its shard alone. What it may have left half
-            // done is its own, and is dropped with it.
+            // done is its own, and is dropped with it. Here it comes from where nothing was done yet, or no longer is.
             let end = AssertUnwindSafe(task.run(factory)).catch_unwind().await;
+            let end = end.unwrap_or_else(|panic| TaskEnd::Panicked { panic, position: None });
             Ended { key: task_key, epoch: task_epoch, vitals, end }
         });
         self.handles
@@ -143,14 +153,38 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         if let Some(handle) = self.handle(key, epoch) {
             info!(%key, %epoch, ?reason, "reading stops at once");
             handle.stop.cancel();
-            handle.waiting.clear();
-            handle.opening = None;
+            let why = match reason {
+                StopReason::HeartbeatLate => CheckpointError::StoreUnavailable,
+                StopReason::LeaseLost | StopReason::WorkerEnded => CheckpointError::LeaseLost,
+            };
+            // Their tasks are about to be stopped, but processors may have tasks of their own.
+            for waiting in handle.waiting.drain(..) {
+                let _unheard = waiting.reply.send(Err(why.clone()));
+            }
+            if let Some(opening) = handle.opening.take() {
+                let _unheard = opening.send(Err(why));
+            }
+        }
+    }
+
+    /// The time for leaving runs out: what is not drained yet is handed over from what is done.
+    pub(crate) fn cut_short(&mut self) {
+        self.cut_short.cancel();
+    }
+
+    /// Closes the books of shards whose reader has failed, and whose lease is no longer here.
+    pub(crate) fn settle_failed(&mut self, holds: impl Fn(&LeaseKey, Epoch) -> bool) {
+        for (key, vitals) in self.failed.extract_if(.., |key, vitals| !holds(key, vitals.epoch())) {
+            self.monitor.ended(&key, &vitals, ShardOutcome::Failed);
         }
     }
 
     /// Keeps a warning for the report.
     pub(crate) fn warn(&mut self, warning: Warning) {
-        self.warnings.push(warning);
+        if self.warnings.len() == Self::KEPT_WARNINGS {
+            self.warnings.pop_front();
+        }
+        self.warnings.push_back(warning);
     }
 
     /// A processor waits for a checkpoint that the worker is about to be asked for.
@@ -225,7 +259,7 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
                     // Only an aborted task has no end, and none is aborted but with its owner.
                     return ended.ok().and_then(|ended| self.on_end(ended));
                 }
-                () = sleep_until(self.next_look) => self.look_for_stalls(),
+                () = sleep_until_some(self.next_look) => self.look_for_stalls(),
             }
         }
     }
@@ -235,7 +269,7 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         for (key, ShardStatus { epoch, activity, since_progress, .. }) in self.monitor.new_stalls(stall_after) {
             error!(%key, %epoch, ?activity, ?since_progress, "the shard makes no progress");
         }
-        self.next_look = Instant::now() + stall_after / Self::LOOK_PARTS;
+        self.next_look = Instant::now().checked_add(stall_after / Self::LOOK_PARTS);
     }
 
     fn on_end(&mut self, ended: Ended) -> Option<Event> {
@@ -243,32 +277,39 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         if self.handles.get(&key).is_some_and(|handle| handle.epoch == epoch) {
             self.handles.remove(&key);
         }
+        let shard = key.clone();
         let (outcome, event) = match end {
-            Ok(TaskEnd::Drained { position }) => {
-                (ShardOutcome::Drained, Some(Event::Drained { key: key.clone(), epoch, position }))
+            TaskEnd::Drained { position } => {
+                (ShardOutcome::Drained, Some(Event::Drained { key: shard, epoch, position }))
             }
-            Ok(TaskEnd::CutShort { position }) => {
-                (ShardOutcome::CutShort, Some(Event::Drained { key: key.clone(), epoch, position }))
+            TaskEnd::CutShort { position } => {
+                (ShardOutcome::CutShort, Some(Event::Drained { key: shard, epoch, position }))
             }
-            Ok(TaskEnd::Stopped { position }) => {
-                (ShardOutcome::Stopped, Some(Event::ShardStopped { key: key.clone(), epoch, position }))
+            TaskEnd::Stopped { position } => {
+                (ShardOutcome::Stopped, Some(Event::ShardStopped { key: shard, epoch, position }))
             }
-            Ok(TaskEnd::Finished { children }) => {
-                (ShardOutcome::Finished, Some(Event::ShardEnded { key: key.clone(), epoch, children }))
+            TaskEnd::Finished { children } => {
+                (ShardOutcome::Finished, Some(Event::ShardEnded { key: shard, epoch, children }))
             }
-            Ok(TaskEnd::Failed { error, position }) => {
-                error!(%key, %epoch, error = %error, "the shard cannot be read now");
-                (ShardOutcome::Failed, Some(Event::ShardFailed { key: key.clone(), epoch, position }))
+            TaskEnd::Failed { error, position } => {
+                error!(%key, %epoch, error = &error as &dyn Error, "the shard cannot be read now");
+                return Some(self.fails(key, epoch, vitals, position));
             }
-            Ok(TaskEnd::Lost) => (ShardOutcome::Lost, None),
-            Err(panic) => {
+            TaskEnd::Panicked { panic, position } => {
                 vitals.has_failed(true);
                 error!(%key, %epoch, panic = panic_message(&*panic), "the shard's task panicked");
-                (ShardOutcome::Failed, Some(Event::ShardFailed { key: key.clone(), epoch, position: None }))
+                return Some(self.fails(key, epoch, vitals, position));
             }
+            TaskEnd::Lost => (ShardOutcome::Lost, None),
         };
         self.monitor.ended(&key, &vitals, outcome);
         event
+    }
+
+    fn fails(&mut self, key: LeaseKey, epoch: Epoch, vitals: Vitals, position: Option<Position>) -> Event {
+        vitals.has_lost_reader();
+        self.failed.insert(key.clone(), vitals);
+        Event::ShardFailed { key, epoch, position }
     }
 
     /// How long tasks may take to end once nothing waits for them any more.
@@ -277,6 +318,7 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
     /// Ends all tasks: stops them, and drops those that do not end soon. One that blocks its thread is left behind, or
     /// it could keep the consumer from ever ending.
     pub(crate) async fn finish(mut self) -> Report {
+        self.settle_failed(|_, _| false);
         for (key, handle) in std::mem::take(&mut self.handles) {
             handle.stop.cancel();
             self.monitor.ended(&key, &handle.vitals, ShardOutcome::Cancelled);
@@ -286,6 +328,6 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
             warn!(count = self.tasks.len(), "shards that do not stop are left behind");
             self.tasks.abort_all();
         }
-        Report { warnings: self.warnings, ..self.monitor.report() }
+        Report { warnings: self.warnings.into(), ..self.monitor.report() }
     }
 }

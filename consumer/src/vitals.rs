@@ -36,6 +36,10 @@ impl Vitals {
         Self { epoch, signs: Arc::new(Mutex::new(signs)) }
     }
 
+    pub(crate) const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// No code panics while it holds the lock.
     fn lock(&self) -> MutexGuard<'_, Signs> {
         self.signs.lock().unwrap_or_else(PoisonError::into_inner)
@@ -59,6 +63,13 @@ impl Vitals {
 
     pub(crate) fn begins(&self, activity: ShardActivity) {
         self.lock().activity = activity;
+    }
+
+    /// The reader failed; another one will go on.
+    pub(crate) fn has_lost_reader(&self) {
+        let mut signs = self.lock();
+        signs.counts.reader_failures += 1;
+        signs.activity = ShardActivity::Unreadable;
     }
 
     /// So many records are done.

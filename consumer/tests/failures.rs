@@ -5,15 +5,17 @@ mod common;
 use std::error::Error;
 use std::io;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use common::World;
 use consumer::{
-    Checkpoints, DeadLetter, DeadLetters, FailurePolicy, Report, ShardBatch, ShardCounts, ShardOutcome, Warning,
+    Checkpoints, DeadLetter, DeadLetters, EndReached, FailurePolicy, RecordProcessor, Report, ShardBatch, ShardContext,
+    ShardCounts, ShardEnd, ShardOutcome, Warning,
 };
-use stream_types::{Position, SequenceNumber};
+use stream_types::{Position, RecordPosition, SequenceNumber};
 
 const THREE: NonZeroU32 = NonZeroU32::new(3).unwrap();
 
@@ -220,9 +222,86 @@ async fn a_processor_that_never_returns_is_reported_and_holds_up_its_shard_alone
     assert_eq!(epochs, [1, 1], "nobody took a lease meanwhile");
     stop.cancel();
     let report = running.await.unwrap();
-    assert!(!report.left_in_time);
+    assert!(report.left_in_time);
     let mut ended = outcomes(&report);
-    ended.sort_by_key(|outcome| *outcome == ShardOutcome::Cancelled);
-    assert_eq!(ended, [ShardOutcome::Drained, ShardOutcome::Cancelled]);
+    ended.sort_by_key(|outcome| *outcome == ShardOutcome::CutShort);
+    assert_eq!(ended, [ShardOutcome::Drained, ShardOutcome::CutShort]);
     assert_eq!(counts(&report, 0).stalls + counts(&report, 1).stalls, 1);
+}
+
+/// Its last word is not worth more than what it has done.
+struct PanicsWhenDrained;
+
+impl RecordProcessor for PanicsWhenDrained {
+    type Error = io::Error;
+
+    async fn process(&mut self, _batch: ShardBatch) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn shard_ended(&mut self, end: ShardEnd) -> io::Result<EndReached> {
+        Ok(end.reached())
+    }
+
+    async fn draining(&mut self, _shard: &ShardContext) {
+        panic!("a planned panic");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_processor_that_panics_when_it_is_drained_repeats_nothing() {
+    let mut world = World::new();
+    world.settings.checkpoints = Checkpoints::Automatic { every: Duration::from_secs(3_600) };
+    let put = world.put("one");
+    let (stop, running) = world.start_with(|_: &ShardContext| PanicsWhenDrained);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    stop.cancel();
+    let report = running.await.unwrap();
+    assert!(report.left_in_time);
+    assert_eq!((report.records_processed, report.panics, outcomes(&report)), (1, 1, vec![ShardOutcome::Drained]));
+    assert_eq!(world.lease(0).await.position, Position::After(RecordPosition::whole(put)));
+}
+
+/// After a panic the shard goes on with a new processor, and this time none can be made.
+#[tokio::test(start_paused = true)]
+async fn a_factory_that_panics_repeats_nothing_that_was_done_before() {
+    let mut world = World::new();
+    world.settings.checkpoints = Checkpoints::Automatic { every: Duration::from_secs(3_600) };
+    let (made, processed) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let noted = Arc::clone(&processed);
+    let (stop, running) = world.start_with(move |_: &ShardContext| {
+        let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+        *made += 1;
+        assert_ne!(*made, 2, "a planned panic of the factory");
+        Fragile { noted: Arc::clone(&noted) }
+    });
+    for payload in ["one", "fragile", "three"] {
+        world.put(payload);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+    stop.cancel();
+    assert!(running.await.unwrap().left_in_time);
+    assert_eq!(*processed.lock().unwrap(), ["one", "fragile", "three"]);
+}
+
+/// Panics once, on its way through the record that is named so.
+struct Fragile {
+    noted: Arc<Mutex<Vec<String>>>,
+}
+
+impl RecordProcessor for Fragile {
+    type Error = io::Error;
+
+    async fn process(&mut self, batch: ShardBatch) -> io::Result<()> {
+        static PANICKED: AtomicBool = AtomicBool::new(false);
+        let payloads = batch.records().iter().map(|record| String::from_utf8_lossy(&record.data).into_owned());
+        let payloads: Vec<String> = payloads.collect();
+        assert!(payloads != ["fragile"] || PANICKED.swap(true, Ordering::SeqCst), "a planned panic");
+        self.noted.lock().expect("no test panics with the lock").extend(payloads);
+        Ok(())
+    }
+
+    async fn shard_ended(&mut self, end: ShardEnd) -> io::Result<EndReached> {
+        Ok(end.reached())
+    }
 }

@@ -1,11 +1,16 @@
 //! The other ways to consume: a loop of one's own, and many keys at once, in virtual time.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+use std::error::Error;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use consumer::{Checkpoints, Consumer, ConsumerBuilder, ConsumerSettings, Report, each_record_by_key};
+use async_trait::async_trait;
+use consumer::{
+    Checkpoints, Consumer, ConsumerBuilder, ConsumerSettings, DeadLetter, DeadLetters, FailurePolicy, Report,
+    each_record_by_key,
+};
 use kinesis_source::Record;
 use kinesis_testing::{Clock, Kinesis, Limits, ModelSource, PutEntry};
 use lease_core::{LeaseStore, MemoryStore};
@@ -38,7 +43,10 @@ impl World {
     }
 
     fn builder(&self) -> ConsumerBuilder {
-        let checkpoints = Checkpoints::Automatic { every: Duration::from_secs(3_600) };
+        self.builder_with(Checkpoints::Automatic { every: Duration::from_secs(3_600) })
+    }
+
+    fn builder_with(&self, checkpoints: Checkpoints) -> ConsumerBuilder {
         let settings = ConsumerSettings { checkpoints, ..ConsumerSettings::default() };
         let source = ModelSource::new(self.kinesis.clone(), name(STREAM));
         Consumer::builder(Arc::new(self.store.clone()), Arc::new(source)).settings(settings)
@@ -100,6 +108,87 @@ async fn a_pulled_batch_comes_again_until_it_is_committed_and_leaving_waits_for_
     assert_eq!(report.records_processed, 1);
     assert_eq!(world.stored().await, Some(1));
     assert!(shards.next_shard().await.is_none(), "the consumer has ended");
+}
+
+/// Accepts no letter that is not meant to be one.
+#[derive(Debug, Default)]
+struct Letters(Mutex<Vec<String>>);
+
+#[async_trait]
+impl DeadLetters for Letters {
+    async fn accept(&self, letter: DeadLetter) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.0.lock().expect("no test panics with the lock").push(letter.error.to_string());
+        Ok(())
+    }
+}
+
+/// Neither a loop that drops batches nor one that has ended says that anything is wrong with the records.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_nobody_has_committed_is_never_put_away_and_stops_no_shard() {
+    let letters = Arc::new(Letters::default());
+    let tries = NonZeroU32::new(3).unwrap();
+    let policies = [
+        FailurePolicy::DeadLetter { tries, letters: Arc::clone(&letters) as Arc<dyn DeadLetters> },
+        FailurePolicy::StopShard { tries },
+    ];
+    for policy in policies {
+        let world = World::new();
+        world.put("key", "one");
+        world.put("key", "two");
+        let (consumer, mut shards) = world.builder().failure_policy(policy).build_to_pull().expect("the settings work");
+        let (stop, running) = run(consumer);
+        let mut shard = shards.next_shard().await.expect("there is a shard");
+        for _ in 0..10 {
+            let batch = shard.next_batch().await.expect("it comes again, and is not put away");
+            assert_eq!(texts(batch.records()), ["one", "two"]);
+        }
+        drop((shard, shards));
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        stop.cancel();
+        let report = running.await.unwrap();
+        assert!(report.left_in_time && report.warnings.is_empty(), "{report:?}");
+        assert_eq!((report.records_processed, world.stored().await), (0, Some(0)));
+        assert_eq!(*letters.0.lock().unwrap(), Vec::<String>::new());
+    }
+}
+
+/// A loop that takes its shards one after the other has batches waiting that it has not asked for. They are nobody's.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_nobody_has_asked_for_holds_up_no_move() {
+    let world = World::new();
+    world.put("key", "one");
+    let (consumer, mut shards) = world.builder().build_to_pull().expect("the settings work");
+    let (stop, running) = run(consumer);
+    let mut shard = shards.next_shard().await.expect("there is a shard");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let asked = tokio::time::Instant::now();
+    stop.cancel();
+    assert!(running.await.unwrap().left_in_time);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert_eq!(world.stored().await, Some(0));
+    assert!(shard.next_batch().await.is_none(), "the shard is handed over");
+}
+
+/// Only what its loop says has failed counts against a record.
+#[tokio::test(start_paused = true)]
+async fn a_pulled_record_that_fails_is_put_away_after_its_tries() {
+    let letters = Arc::new(Letters::default());
+    let tries = NonZeroU32::new(3).unwrap();
+    let policy = FailurePolicy::DeadLetter { tries, letters: Arc::clone(&letters) as Arc<dyn DeadLetters> };
+    let world = World::new();
+    world.put("key", "one");
+    let (consumer, mut shards) = world.builder().failure_policy(policy).build_to_pull().expect("the settings work");
+    let (stop, running) = run(consumer);
+    let mut shard = shards.next_shard().await.expect("there is a shard");
+    for _ in 0..3 {
+        drop(shard.next_batch().await.expect("it comes again"));
+        shard.next_batch().await.expect("it comes again").fail("it is poisoned");
+    }
+    wait_until("it is put away", async || !letters.0.lock().unwrap().is_empty()).await;
+    stop.cancel();
+    assert!(running.await.unwrap().left_in_time);
+    assert_eq!(world.stored().await, Some(1));
+    assert_eq!(*letters.0.lock().unwrap(), ["it is poisoned"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,4 +258,41 @@ async fn a_failing_key_holds_up_itself_and_what_was_done_is_stored_up_to_it() {
     stop.cancel();
     assert!(running.await.unwrap().left_in_time);
     assert_eq!(world.stored().await, Some(40));
+}
+
+/// One key never returns. What the others have done up to it is stored meanwhile, so that a crash repeats little.
+#[tokio::test(start_paused = true)]
+async fn what_is_done_up_to_a_key_that_hangs_is_stored_while_it_hangs() {
+    let every = Duration::from_secs(5);
+    for checkpoints in [Checkpoints::Automatic { every }, Checkpoints::Manual] {
+        let world = World::new();
+        for number in 0..40 {
+            world.put(&format!("key-{}", number % 4), &number.to_string());
+        }
+        let process = each_record_by_key(NonZeroUsize::new(4).unwrap(), async |record: Record| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if *record.data == *b"30" {
+                std::future::pending::<()>().await;
+            }
+            Ok::<(), std::io::Error>(())
+        });
+        let consumer = world.builder_with(checkpoints).build(process).expect("the settings work");
+        let (_stop, running) = run(consumer);
+        wait_until("what is done before the hanging record is stored", async || world.stored().await == Some(30)).await;
+        running.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_under_manual_checkpoints_are_stored_batch_by_batch() {
+    let world = World::new();
+    for number in 0..40 {
+        world.put(&format!("key-{}", number % 4), &number.to_string());
+    }
+    let process = each_record_by_key(NonZeroUsize::MIN, async |_record: Record| Ok::<(), std::io::Error>(()));
+    let consumer = world.builder_with(Checkpoints::Manual).build(process).expect("the settings work");
+    let (stop, running) = run(consumer);
+    wait_until("all is stored", async || world.stored().await == Some(40)).await;
+    stop.cancel();
+    assert!(running.await.unwrap().left_in_time);
 }

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use consumer::{Consumer, ConsumerBuilder, ConsumerError, Report, StartingPosition, Streams, StreamsError, each_batch};
+use consumer::{
+    Consumer, ConsumerBuilder, ConsumerError, ConsumerSettings, Report, StartingPosition, Streams, StreamsError,
+    each_batch,
+};
 use kinesis_testing::{Clock, Kinesis, Limits, ModelSource, PutEntry};
 use lease_core::worker::Warning;
 use lease_core::{LeaseStore, MemoryStore};
@@ -42,7 +45,11 @@ struct Running {
 
 impl World {
     fn new(streams: &[&str]) -> Self {
-        let clock = Clock::of_the_runtime(Timestamp::from_unix_millis(1_700_000_000_000));
+        Self::at(Timestamp::from_unix_millis(1_700_000_000_000), streams)
+    }
+
+    fn at(now: Timestamp, streams: &[&str]) -> Self {
+        let clock = Clock::of_the_runtime(now);
         let kinesis = Kinesis::new(clock, Limits::of_the_service());
         streams.iter().for_each(|stream| kinesis.create_stream(stream, 4).expect("a new stream"));
         let store = MemoryStore::new(name("application"));
@@ -205,21 +212,43 @@ async fn a_worker_of_another_stream_disturbs_nobody_and_gets_nothing_that_it_can
     fleet.leave().await;
 }
 
+/// "Latest" is this machine's clock, so that the model's time begins ten seconds before it, and ends ten seconds behind it.
 #[tokio::test(start_paused = true)]
 async fn each_stream_has_its_own_starting_position() {
-    let mut world = World::new(&["orders", "payments", "refunds"]);
+    #[expect(clippy::disallowed_methods, reason = "the consumer asks the wall clock, too")]
+    let begun = Timestamp::from(SystemTime::now() - Duration::from_secs(10));
+    let mut world = World::at(begun, &["orders", "payments", "refunds"]);
     ["orders", "payments", "refunds"].iter().for_each(|stream| world.put(stream, 5));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
     let builder = world.builder("orders").follow_from(world.source("payments"), StartingPosition::Latest);
-    // "Latest" is this machine's clock, and the model's has its own time: here it lies in the future.
     let worker = world.start("one", builder);
-    let from = StartingPosition::Timestamp(Timestamp::from_unix_millis(1_700_000_000_500));
+    let from = StartingPosition::Timestamp(begun.saturating_add(Duration::from_secs(1)));
     worker.streams.follow_from(world.source("refunds"), from).await.expect("it is there");
-    world.put("refunds", 2);
+    ["payments", "refunds"].iter().for_each(|stream| world.put(stream, 3));
     world.wait_until_all_came_once("orders").await;
-    world.wait_until("the later ones come", async |world| world.seen_of("refunds").len() == 2).await;
-    assert_eq!(world.seen_of("payments").len(), 0);
+    for stream in ["payments", "refunds"] {
+        world.wait_until("the later ones come", async |world| world.seen_of(stream).len() >= 3).await;
+        let seen: BTreeSet<String> = world.seen_of(stream).into_iter().map(|seen| seen.payload).collect();
+        assert_eq!(seen, (6..9).map(|number| format!("{stream} {number}")).collect());
+    }
     worker.leave().await;
+}
+
+/// The clock of the machine is an hour ahead of the service's, which refuses until it is there.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_the_services_clock_has_not_reached_is_waited_for() {
+    let begun = Timestamp::from_unix_millis(1_700_000_000_000);
+    let mut world = World::at(begun, &["orders"]);
+    world.put("orders", 5);
+    let hour = Duration::from_secs(3_600);
+    let from = StartingPosition::Timestamp(begun.saturating_add(hour));
+    let settings = ConsumerSettings { starting_position: from, ..ConsumerSettings::default() };
+    let worker = world.start("one", world.builder("orders").settings(settings));
+    tokio::time::sleep(hour + Duration::from_secs(1)).await;
+    world.put("orders", 3);
+    world.wait_until("the later ones come", async |world| world.seen_of("orders").len() >= 3).await;
+    let report = worker.leave().await;
+    assert_eq!((report.records_processed, report.warnings), (3, Vec::new()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,6 +80,7 @@ impl Process {
         let validity = validity();
         let sink = Sink { process: id, nature: nature.clone(), store: Arc::clone(&store), validity };
         let consumer = Consumer::builder(store, Arc::clone(&source) as Arc<_>)
+            .nonce(fastrand::u64(..))
             .worker_name(Name::new(NAMES[name]).expect("a letter is a name"))
             .settings(settings)
             .build(sink)

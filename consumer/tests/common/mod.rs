@@ -54,12 +54,19 @@ impl World {
     }
 
     pub(crate) fn start<Act: Script>(&self, act: Act) -> (CancellationToken, JoinHandle<consumer::Report>) {
+        self.start_with(Scripted { act, notes: Arc::clone(&self.notes) })
+    }
+
+    pub(crate) fn start_with(
+        &self,
+        factory: impl ProcessorFactory,
+    ) -> (CancellationToken, JoinHandle<consumer::Report>) {
         let source = ModelSource::new(self.kinesis.clone(), Name::new(STREAM).expect("a valid name"));
         let consumer = Consumer::builder(Arc::new(self.store.clone()), Arc::new(source))
             .worker_name(Name::new("worker").expect("a valid name"))
             .settings(self.settings.clone())
             .failure_policy(self.failure_policy.clone())
-            .build(Scripted { act, notes: Arc::clone(&self.notes) })
+            .build(factory)
             .expect("the settings work");
         let stop = CancellationToken::new();
         let asked = stop.clone();
