@@ -95,7 +95,17 @@ impl ByteBudget {
 impl Reservation {
     /// So many bytes it is in fact.
     pub fn is(&self, bytes: u64) {
+        self.becomes(|_| bytes);
+    }
+
+    /// It has become so many bytes more.
+    pub fn grows_by(&self, bytes: u64) {
+        self.becomes(|held| held.saturating_add(bytes));
+    }
+
+    fn becomes(&self, bytes: impl FnOnce(u64) -> u64) {
         let mut held = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = bytes(*held);
         let mut used = self.0.budget.lock();
         *used = used.saturating_sub(*held).saturating_add(bytes);
         *held = bytes;

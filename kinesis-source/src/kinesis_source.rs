@@ -51,6 +51,54 @@ impl Default for PollingSettings {
     }
 }
 
+impl PollingSettings {
+    /// The most records that one read may ask for, by the API reference of `GetRecords`.
+    pub const MOST_RECORDS: i32 = 10_000;
+
+    /// The longest pause: iterators are good for five minutes, by the same.
+    pub const LONGEST_PAUSE: Duration = Duration::from_secs(240);
+
+    /// Refuses settings that cannot work. Whoever describes the stream learns of it, as a consumer does when it starts.
+    ///
+    /// # Errors
+    ///
+    /// The pause is longer than an iterator is good for, the limit is none, or requests have no time.
+    pub fn validate(&self) -> Result<(), InvalidPollingSettings> {
+        let Self { tip_pause, read_limit, request_timeout } = *self;
+        if tip_pause > Self::LONGEST_PAUSE {
+            return Err(InvalidPollingSettings::PauseTooLong { tip_pause });
+        }
+        if !(1..=Self::MOST_RECORDS).contains(&read_limit) {
+            return Err(InvalidPollingSettings::NoLimit { read_limit });
+        }
+        if request_timeout.is_zero() {
+            return Err(InvalidPollingSettings::NoTime);
+        }
+        Ok(())
+    }
+}
+
+/// Settings that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidPollingSettings {
+    /// Every iterator would have expired.
+    #[error("tip_pause is {tip_pause:?}: make it at most {longest:?}, since the service forgets where reading stands after 5 minutes", longest = PollingSettings::LONGEST_PAUSE)]
+    PauseTooLong {
+        /// The refused pause.
+        tip_pause: Duration,
+    },
+    /// The service takes no such limit.
+    #[error("read_limit is {read_limit}: the service takes 1 to 10000")]
+    NoLimit {
+        /// The refused limit.
+        read_limit: i32,
+    },
+    /// Every request would be late.
+    #[error("request_timeout is 0: give requests some time, such as 30s")]
+    NoTime,
+}
+
 impl KinesisSource {
     /// The stream as that client reaches it.
     #[must_use]
@@ -88,6 +136,16 @@ impl KinesisSource {
         })
     }
 
+    fn shard(&self, shard: SdkShard) -> Result<Shard, SourceError> {
+        let id = |text: &str| shard_id("ListShards", || self.about(), text);
+        let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
+        Ok(Shard {
+            id: id(&shard.shard_id)?,
+            parents: parents.into_iter().flatten().map(|parent| id(&parent)).collect::<Result<_, _>>()?,
+            hash_range: hash_range(shard.hash_key_range),
+        })
+    }
+
     /// One page of the list of shards. A page after the first is named by its token alone.
     async fn shards_page(&self, token: Option<String>) -> Result<(Vec<SdkShard>, Option<String>), SourceError> {
         let request = self.client.list_shards();
@@ -109,6 +167,10 @@ impl Source for KinesisSource {
 
     async fn describe(&self) -> Result<StreamDescription, SourceError> {
         let operation = "DescribeStreamSummary";
+        self.settings.validate().map_err(|error| {
+            let message = format!("{}: {error}", self.about());
+            SourceError::new(SourceErrorKind::Invalid, operation, message).caused_by(error)
+        })?;
         let request = self
             .client
             .describe_stream_summary()
@@ -127,7 +189,7 @@ impl Source for KinesisSource {
         loop {
             let (page, next) = self.shards_page(token).await?;
             for shard in page {
-                shards.push(from_sdk(shard)?);
+                shards.push(self.shard(shard)?);
             }
             match next {
                 Some(next) => token = Some(next),
@@ -151,27 +213,20 @@ pub(crate) fn timestamp(time: Option<aws_smithy_types::DateTime>) -> Option<Time
     u64::try_from(millis).ok().map(Timestamp::from_unix_millis)
 }
 
-fn from_sdk(shard: SdkShard) -> Result<Shard, SourceError> {
-    let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
-    Ok(Shard {
-        id: shard_id(&shard.shard_id)?,
-        parents: parents.into_iter().flatten().map(|id| shard_id(&id)).collect::<Result<_, _>>()?,
-        hash_range: hash_range(shard.hash_key_range),
-    })
-}
-
 /// A child as the last answer of its parent names it.
-pub(crate) fn child_from_sdk(child: ChildShard) -> Result<Shard, SourceError> {
+pub(crate) fn child_from_sdk(child: ChildShard, about: impl Fn() -> String) -> Result<Shard, SourceError> {
+    let id = |text: &str| shard_id("GetRecords", &about, text);
     Ok(Shard {
-        id: shard_id(&child.shard_id)?,
-        parents: child.parent_shards.iter().map(|id| shard_id(id)).collect::<Result<_, _>>()?,
+        id: id(&child.shard_id)?,
+        parents: child.parent_shards.iter().map(|parent| id(parent)).collect::<Result<_, _>>()?,
         hash_range: hash_range(child.hash_key_range),
     })
 }
 
-fn shard_id(text: &str) -> Result<ShardId, SourceError> {
+fn shard_id(operation: &'static str, about: impl Fn() -> String, text: &str) -> Result<ShardId, SourceError> {
     ShardId::new(text).map_err(|error| {
-        SourceError::new(SourceErrorKind::Invalid, "ListShards", "the service names a shard oddly").caused_by(error)
+        let message = format!("{}: the service's name of a shard, {error}", about());
+        SourceError::new(SourceErrorKind::Invalid, operation, message).caused_by(error)
     })
 }
 

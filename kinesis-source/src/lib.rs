@@ -26,7 +26,7 @@ mod user_records;
 
 pub use batch::{Batch, Reading, Record};
 pub use byte_budget::{ByteBudget, Expectation, Reservation};
-pub use kinesis_source::{KinesisSource, PollingSettings};
+pub use kinesis_source::{InvalidPollingSettings, KinesisSource, PollingSettings};
 pub use resumption::{Gap, Resumption};
 pub use source::{ShardReader, Source, StreamDescription};
 pub use source_error::{SourceError, SourceErrorKind};

@@ -9,7 +9,7 @@ use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::types::{Record as SdkRecord, ShardIteratorType};
 use aws_smithy_types::DateTime;
 use bytes::Bytes;
-use stream_types::{Position, Shard, ShardId, StartPosition};
+use stream_types::{InvalidSequenceNumber, Position, Shard, ShardId, StartPosition};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
@@ -116,7 +116,8 @@ impl PollingReader {
             .customize()
             .config_override(one_try());
         let send = async { request.send().await.map_err(|error| source_error(operation, &self.about(), error)) };
-        let answer = self.source.within_timeout(operation, &self.about(), send).await?;
+        let answer = self.source.within_timeout(operation, &self.about(), send).await;
+        let answer = answer.map_err(|error| error.at_start(&self.position))?;
         answer.shard_iterator.ok_or_else(|| {
             SourceError::new(SourceErrorKind::Unavailable, operation, format!("{}: no iterator came", self.about()))
         })
@@ -145,9 +146,10 @@ impl PollingReader {
     ) -> Result<Reading, SourceError> {
         let behind_latest =
             answer.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
-        let mut records = answer.records.into_iter().map(from_sdk).collect::<Result<Vec<_>, _>>()?;
-        let children = answer.child_shards.unwrap_or_default();
-        let children = children.into_iter().map(child_from_sdk).collect::<Result<_, _>>()?;
+        let records = answer.records.into_iter().map(|record| from_sdk(record, || self.about()));
+        let mut records = records.collect::<Result<Vec<_>, _>>()?;
+        let children = answer.child_shards.unwrap_or_default().into_iter();
+        let children = children.map(|child| child_from_sdk(child, || self.about())).collect::<Result<_, _>>()?;
 
         let bytes = records.iter().map(|record| record.data.len() + record.partition_key.len()).sum();
         reservation.is(bytes as u64);
@@ -156,8 +158,10 @@ impl PollingReader {
         self.not_before = sent + self.pace.pause(bytes, at_tip);
         self.iterator = answer.next_shard_iterator.map_or(Iterator::Closed(children), Iterator::At);
         let gap = self.resumption.check(&mut records);
-        if at_tip {
-            self.resumption.reached_tip();
+        if at_tip && let Some(behind) = self.resumption.reached_tip() {
+            let shard = &self.shard;
+            warn!(%shard, %behind, "the stream no longer has the last record that was read, nor any younger one that would tell \
+                whether others were forgotten with it");
         }
         let batch = Batch { records, behind_latest, reservation: Some(reservation) };
         if let Some(position) = batch.end_position() {
@@ -244,12 +248,11 @@ fn iterator_for(position: &Position) -> (ShardIteratorType, Option<String>, Opti
     }
 }
 
-fn from_sdk(record: SdkRecord) -> Result<Record, SourceError> {
-    let sequence_number =
-        record.sequence_number.parse().map_err(|error| {
-            SourceError::new(SourceErrorKind::Invalid, "GetRecords", "the service numbers a record oddly")
-                .caused_by(Box::<dyn std::error::Error + Send + Sync>::from(error))
-        })?;
+fn from_sdk(record: SdkRecord, about: impl FnOnce() -> String) -> Result<Record, SourceError> {
+    let sequence_number = record.sequence_number.parse().map_err(|error: InvalidSequenceNumber| {
+        let message = format!("{}: the service's number of a record, {error}", about());
+        SourceError::new(SourceErrorKind::Invalid, "GetRecords", message).caused_by(error)
+    })?;
     Ok(Record {
         sequence_number,
         sub_sequence_number: None,

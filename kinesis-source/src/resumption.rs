@@ -55,9 +55,10 @@ impl Resumption {
     }
 
     /// The newest record was reached: whatever comes from now on is new. Of records that were forgotten before, nothing is left
-    /// that could tell.
-    pub fn reached_tip(&mut self) {
-        self.has_reached_tip = true;
+    /// that could tell: where the record itself never came, it is returned, once.
+    pub fn reached_tip(&mut self) -> Option<&RecordPosition> {
+        let is_first = !std::mem::replace(&mut self.has_reached_tip, true);
+        self.behind.as_ref().filter(|_| is_first)
     }
 }
 
@@ -111,10 +112,11 @@ mod tests {
     #[test]
     fn at_the_tip_nothing_is_missing() {
         let mut resumption = behind(7, RecordPosition::WHOLE);
-        resumption.reached_tip();
+        assert_eq!(resumption.reached_tip().map(|record| record.sequence_number.as_str()), Some("7"));
+        assert_eq!(resumption.reached_tip(), None, "it was told");
         assert_eq!(resumption.check(&mut vec![record(9)]), None);
         let mut late = behind(7, RecordPosition::WHOLE);
-        late.reached_tip();
+        assert!(late.reached_tip().is_some());
         let mut records = vec![record(7), record(8)];
         assert_eq!(late.check(&mut records), None);
         assert_eq!(records, [record(8)], "the record itself is passed over whenever it comes");

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use stream_types::{Position, StartPosition};
+
 /// A stream could not do what was asked.
 ///
 /// ```
@@ -54,6 +56,23 @@ impl SourceError {
     #[must_use]
     pub const fn kind(&self) -> SourceErrorKind {
         self.kind
+    }
+
+    /// The same error, of a request to start reading there: a time that the service's clock has not reached is refused as
+    /// invalid, and passes by itself.
+    ///
+    /// "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis", it says; its API reference does not.
+    /// A machine whose clock is ahead meets it when it starts at the newest records.
+    #[must_use]
+    pub fn at_start(self, from: &Position) -> Self {
+        match from {
+            Position::Start(StartPosition::Timestamp(time)) if self.kind == SourceErrorKind::Invalid => {
+                let message =
+                    format!("{}; should {time} lie in the future of the service, reading starts then", self.message);
+                Self { kind: SourceErrorKind::Unavailable, message, ..self }
+            }
+            _ => self,
+        }
     }
 
     /// Whether the same request may succeed later.

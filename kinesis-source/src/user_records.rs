@@ -62,12 +62,13 @@ struct UserRecords {
 impl UserRecords {
     fn split(&self, batch: Batch) -> Batch {
         let mut records = Vec::with_capacity(batch.records.len());
-        let mut strangers = 0_usize;
+        let (mut strangers, mut user_count) = (0_usize, 0);
         for record in batch.records {
             let Some(users) = user_records(&record) else {
                 records.push(record);
                 continue;
             };
+            user_count += users.len();
             for user in users.into_iter().filter(|user| !self.is_done(user)) {
                 if self.range.is_none_or(|range| belongs_to(range, &user)) {
                     records.push(user);
@@ -75,6 +76,10 @@ impl UserRecords {
                     strangers += 1;
                 }
             }
+        }
+        // Each may have been a few bytes of the aggregate, and takes more room now.
+        if let Some(reservation) = &batch.reservation {
+            reservation.grows_by((user_count * size_of::<Record>()) as u64);
         }
         if strangers > 0 {
             let shard = &self.shard;
@@ -95,5 +100,50 @@ impl ShardReader for UserRecords {
             Reading::Batch(batch) => Ok(Reading::Batch(self.split(batch))),
             other @ (Reading::Gap(_) | Reading::End { .. }) => Ok(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ByteBudget;
+
+    /// Brings one batch.
+    #[derive(Debug)]
+    struct Once(Option<Batch>);
+
+    #[async_trait]
+    impl ShardReader for Once {
+        async fn next(&mut self) -> Result<Reading, SourceError> {
+            Ok(self.0.take().map_or(Reading::End { children: Vec::new() }, Reading::Batch))
+        }
+    }
+
+    #[tokio::test]
+    async fn user_records_count_against_the_budget_with_the_room_that_they_take() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");
+        let path = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let path =
+            path.filter(|path| path.extension().is_some_and(|extension| extension == "aggregate")).min().unwrap();
+        let data: bytes::Bytes = std::fs::read(path).unwrap().into();
+        let size = data.len() as u64;
+        let budget = ByteBudget::new(1_000_000);
+        let reservation = budget.reserve(size).await;
+        let record = Record {
+            sequence_number: "7".parse().unwrap(),
+            sub_sequence_number: None,
+            partition_key: "key".into(),
+            explicit_hash_key: None,
+            arrival: None,
+            data,
+        };
+        let batch = Batch { records: vec![record], behind_latest: None, reservation: Some(reservation) };
+        let shard = ShardId::new("shardId-000000000000").unwrap();
+        let mut reader = Aggregates::Split.reader(Box::new(Once(Some(batch))), &shard, None, &Position::HORIZON);
+        let Reading::Batch(batch) = reader.next().await.unwrap() else { panic!("a batch comes first") };
+        assert!(batch.records.len() > 1);
+        assert_eq!(budget.used_bytes(), size + (batch.records.len() * size_of::<Record>()) as u64);
+        drop(batch);
+        assert_eq!(budget.used_bytes(), 0);
     }
 }

@@ -235,10 +235,14 @@ impl Kinesis {
     ///
     /// # Errors
     ///
-    /// There is no such stream or shard, or the sequence number is not one of the shard's.
+    /// There is no such stream or shard, the sequence number is not one of the shard's, or the time is still to come.
     pub fn shard_iterator(&self, stream: &str, shard: &ShardId, start: &IteratorStart) -> Result<String, ServiceError> {
         self.with_stream(stream, |stream, now| {
             let shard = &stream.shards[stream.index_of(shard, now)?];
+            if matches!(start, IteratorStart::AtTimestamp(time) if *time > now) {
+                let message = "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis.";
+                return Err(ServiceError::invalid(message));
+            }
             Ok(token(stream, shard.index, shard.start(start)?, now))
         })
     }

@@ -160,7 +160,8 @@ impl ModelReader {
                 let start = start_at(&self.position);
                 let name = self.source.name.as_str();
                 let iterator = || kinesis.shard_iterator(name, &self.shard, &start);
-                let iterator = self.source.call(Operation::GetShardIterator, Some(&self.shard), iterator).await?;
+                let iterator = self.source.call(Operation::GetShardIterator, Some(&self.shard), iterator).await;
+                let iterator = iterator.map_err(|error| error.at_start(&self.position))?;
                 self.place = Place::At(iterator);
                 self.resumption = Resumption::at(&self.position);
                 Ok(None)

@@ -133,6 +133,36 @@ async fn shards_are_listed_page_by_page_and_streams_may_be_named_by_arn() {
     assert_eq!(by_arn.describe().await.unwrap(), world.source.describe().await.unwrap());
 }
 
+/// As a machine does that starts at the newest records, and whose clock is ahead. The service refuses, until it is there.
+#[tokio::test]
+async fn a_start_that_the_services_clock_has_not_reached_is_waited_for() {
+    let world = World::new(1, Limits::of_the_service(), PollingSettings::default()).await;
+    world.put(0..5);
+    let ahead = Clock::system().now().saturating_add(Duration::from_millis(1_200));
+    let mut reader = world.open(0, &StartPosition::Timestamp(ahead).into()).await;
+    let Reading::Batch(batch) = reader.next().await.expect("it passes by itself") else { panic!("the shard is open") };
+    assert!(batch.records.is_empty() && Clock::system().now() >= ahead, "{batch:?}");
+    world.put(5..8);
+    assert_eq!(read(&mut *reader, 3).await.0, [5, 6, 7]);
+}
+
+#[tokio::test]
+async fn polling_that_cannot_work_is_refused_when_the_stream_is_described() {
+    let fine = PollingSettings::default();
+    let wrong = [
+        (PollingSettings { read_limit: 0, ..fine.clone() }, "read_limit is 0"),
+        (PollingSettings { read_limit: 10_001, ..fine.clone() }, "read_limit is 10001"),
+        (PollingSettings { tip_pause: Duration::MAX, ..fine.clone() }, "make it at most 240s"),
+        (PollingSettings { request_timeout: Duration::ZERO, ..fine.clone() }, "request_timeout is 0"),
+    ];
+    for (polling, expected) in wrong {
+        let world = World::new(1, Limits::of_the_service(), polling).await;
+        let error = world.source.describe().await.expect_err("it cannot work");
+        assert_eq!(error.kind(), SourceErrorKind::Invalid);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn what_does_not_pass_by_itself_is_an_error_with_its_kind() {
     let world = World::new(1, Limits::of_the_service(), PollingSettings::default()).await;
