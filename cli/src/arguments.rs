@@ -27,7 +27,11 @@ pub(crate) enum Task {
     /// Print the records of Kinesis streams as JSON lines.
     ///
     /// With leases in memory, this is one worker that reads all shards. Started several times with --leases naming a
-    /// table that all can reach, the processes share the shards. Ctrl-C leaves politely.
+    /// table that all can reach, the processes share the shards. Ctrl-C leaves politely; a second one ends at once, like
+    /// a crash.
+    ///
+    /// A line has the members stream, shard, fencing_token, sequence_number, sub_sequence_number (of a record that came out
+    /// of an aggregate), partition_key, arrival_unix_millis, and data; or data_base64, where the payload is not UTF-8.
     Consume(ConsumeOptions),
     /// Print how to create a lease table, for those who do it themselves, and the rights that a worker needs.
     #[command(subcommand)]
@@ -76,10 +80,10 @@ pub(crate) struct DemoOptions {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// How long a worker may be silent before others take its leases; the heartbeat interval is a tenth of it.
-    #[arg(long, default_value = "5s", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration::parse)]
     pub(crate) lease_duration: Duration,
-    /// Where the leases are: memory:, postgres://USER:PASSWORD@HOST:PORT/DATABASE, redis://USER:PASSWORD@HOST:PORT,
-    /// or dynamodb://TABLE?region=REGION&create=true.
+    /// Where the leases are: memory:, postgres://USER:PASSWORD@HOST:PORT/DATABASE, redis://USER:PASSWORD@HOST:PORT
+    /// (rediss:// with TLS, redis-cluster:// for a Cluster), or dynamodb://TABLE?region=REGION&create=true.
     #[arg(long, value_name = "URL", default_value = "memory:")]
     pub(crate) leases: String,
     /// Print one JSON object at the end, and nothing else.
@@ -102,15 +106,16 @@ pub(crate) struct ConsumeOptions {
     /// The AWS region, if the environment or the profile does not say.
     #[arg(long)]
     pub(crate) region: Option<String>,
-    /// Where to start: horizon (the oldest record), latest, or a time such as 2026-11-23T12:00:00Z.
+    /// Where to start in a stream that the application has never read: horizon (the oldest record), latest, or a time such as
+    /// 2026-11-23T12:00:00Z. One that it has goes on where it stopped; to start anew, name another --application.
     #[arg(long, value_name = "horizon|latest|TIMESTAMP", default_value = "horizon")]
     pub(crate) from: String,
-    /// Where the leases are: memory:, postgres://USER:PASSWORD@HOST:PORT/DATABASE, redis://USER:PASSWORD@HOST:PORT,
-    /// or dynamodb://TABLE?region=REGION&create=true.
+    /// Where the leases are: memory:, postgres://USER:PASSWORD@HOST:PORT/DATABASE, redis://USER:PASSWORD@HOST:PORT
+    /// (rediss:// with TLS, redis-cluster:// for a Cluster), or dynamodb://TABLE?region=REGION&create=true.
     #[arg(long, value_name = "URL", default_value = "memory:")]
     pub(crate) leases: String,
     /// The application whose processes share the shards. Default: leasehold-consume/STREAM, with the names of several streams
-    /// joined by +.
+    /// in order, joined by +; to add or drop streams and go on, name one.
     #[arg(long, value_name = "NAME")]
     pub(crate) application: Option<String>,
     /// This process's name; each needs one of its own. Default: a random one.
@@ -126,11 +131,11 @@ pub(crate) struct ConsumeOptions {
     /// them to the others.
     #[arg(long, value_name = "DURATION", requires = "worker", value_parser = duration::parse)]
     pub(crate) returns_within: Option<Duration>,
-    /// How long a worker may be silent before others take its leases.
-    #[arg(long, default_value = "10s", value_parser = duration::parse)]
+    /// How long a worker may be silent before others take its leases, such as 500ms, 10s or 2m. The same for all processes.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
     pub(crate) lease_duration: Duration,
-    /// How often a worker shows that it is alive.
-    #[arg(long, default_value = "1s", value_parser = duration::parse)]
+    /// How often a worker shows that it is alive: at most a third of --lease-duration. The same for all processes.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration::parse)]
     pub(crate) heartbeat_interval: Duration,
 }
 

@@ -1,5 +1,6 @@
 //! `leasehold consume`: the records of streams as JSON lines.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,8 +28,9 @@ use crate::signals::{asked_to_end_at_once, asked_to_leave};
 pub(crate) async fn run(options: ConsumeOptions) -> Result<(), Failure> {
     let parse = |stream: &String| stream.parse().map_err(|error| Failure::new(format!("--stream: {error}")));
     let streams: Vec<StreamReference> = options.streams.iter().map(parse).collect::<Result<_, _>>()?;
-    let names: Vec<&str> = streams.iter().map(|stream| stream.name().as_str()).collect();
-    let default_application = || format!("leasehold-consume/{}", names.join("+"));
+    // In whatever order they are given, the same streams are the same application.
+    let names: BTreeSet<&str> = streams.iter().map(|stream| stream.name().as_str()).collect();
+    let default_application = || format!("leasehold-consume/{}", Vec::from_iter(names).join("+"));
     let application = named("--application", &options.application.clone().unwrap_or_else(default_application))?;
     let worker = options.worker.as_deref().map(|worker| named("--worker", worker)).transpose()?;
     let settings = settings(&options)?;
@@ -115,6 +117,9 @@ fn starting_position(from: &str) -> Result<StartingPosition, Failure> {
     }
 }
 
+const READING_RIGHTS: &str = "check the credentials, and that they allow kinesis:DescribeStreamSummary, kinesis:ListShards, \
+    kinesis:GetShardIterator and kinesis:GetRecords on the stream, and kms:Decrypt if it is encrypted by a key of your own";
+
 /// What to do about an error, where it can be told.
 fn explained(error: &ConsumerError, options: &ConsumeOptions) -> Failure {
     let ConsumerError::Stream(source) = error else { return Failure::new(error.to_string()) };
@@ -122,7 +127,7 @@ fn explained(error: &ConsumerError, options: &ConsumeOptions) -> Failure {
     let advice = match source.kind() {
         SourceErrorKind::NotFound => "check --stream, --region and --endpoint-url".into(),
         SourceErrorKind::Unavailable => format!("check that {place} can be reached, and --endpoint-url"),
-        SourceErrorKind::Denied => "check the credentials, and that they allow reading the stream".into(),
+        SourceErrorKind::Denied => READING_RIGHTS.into(),
         _ => return Failure::new(error.to_string()),
     };
     Failure::new(format!("{error}; {advice}"))

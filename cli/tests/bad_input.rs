@@ -42,6 +42,12 @@ fn an_unknown_stream() {
 }
 
 #[test]
+fn a_stage_too_small_for_the_story() {
+    refused(&["demo", "--story", "zombie", "--shards", "3", "--workers", "3"], &["3 shards", "more --shards"]);
+    refused(&["demo", "--story", "poison", "--records", "1500"], &["at least 1501", "not 1500"]);
+}
+
+#[test]
 fn a_wrong_endpoint() {
     let url = closed_port();
     refused(&["consume", "--stream", "orders", "--endpoint-url", &url], &[&url, "--endpoint-url", "refused"]);

@@ -73,7 +73,7 @@ fn judge_code(
         "ResourceNotFoundException" => (
             StoreErrorKind::Invalid,
             format!(
-                "; create the table by DynamodbStore::prepare(), or by: {}; a worker needs this policy: {}",
+                "; create the table by DynamodbStore::prepare(), by create=true in the URL of the leasehold command, or by: {}; a worker needs this policy: {}",
                 table.creation_command(),
                 table.policy()
             ),

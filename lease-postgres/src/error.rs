@@ -49,14 +49,18 @@ fn judge_code(code: &str, operation: StoreOperation, broken: StoreErrorKind) -> 
         "42501" if operation == StoreOperation::Prepare => (
             StoreErrorKind::Invalid,
             "; the role needs CREATE on the database, or on the schema if that is there; or run the statements of \
-             Schema::ddl() as another role",
+             Schema::ddl(), which `leasehold schema postgres` prints, as another role",
         ),
-        "26000" | "42P05" => {
-            (StoreErrorKind::Invalid, "; a proxy seems to pool transactions: use PostgresStore::without_hints()")
-        }
-        "42P01" | "3F000" => {
-            (StoreErrorKind::Invalid, "; create the tables by prepare(), or run the statements of Schema::ddl()")
-        }
+        "26000" | "42P05" => (
+            StoreErrorKind::Invalid,
+            "; a proxy seems to pool transactions: use PostgresStore::without_hints(), \
+             or hints=false in the URL of the leasehold command",
+        ),
+        "42P01" | "3F000" => (
+            StoreErrorKind::Invalid,
+            "; create the tables by prepare(), or run the statements of \
+             Schema::ddl(), which `leasehold schema postgres` prints",
+        ),
         "42703" | "42804" | "42883" => (StoreErrorKind::Invalid, "; the tables are of another shape"),
         "42501" => (StoreErrorKind::Invalid, "; the role needs USAGE on the schema, and to read and write both tables"),
         "25006" => (StoreErrorKind::Invalid, "; connect to the primary, with a role that may write"),

@@ -229,6 +229,18 @@ impl Picture {
         *last = now;
     }
 
+    /// Silences count from now on.
+    pub(super) fn listens_anew(&mut self) {
+        let now = Instant::now();
+        self.silences.values_mut().for_each(|silence| *silence = (now, Duration::ZERO));
+    }
+
+    /// Whether every shard that may be read has brought records since then.
+    pub(super) fn has_heard_all_since(&self, moment: Instant) -> bool {
+        let last = |lease: &Lease| self.silences.get(&lease.key).map(|(last, _)| *last);
+        self.runnable().all(|lease| last(lease) > Some(moment))
+    }
+
     /// The longest silence of any shard.
     pub(super) fn longest_silence(&self) -> Duration {
         self.silences.values().map(|(_, longest)| *longest).max().unwrap_or_default()

@@ -27,6 +27,9 @@ pub(super) struct Producer {
 /// One record in so many is poisoned, where any are.
 const POISON_DISTANCE: u64 = 1_000;
 
+/// The number of the second poisoned record.
+pub(super) const SECOND_POISON: u64 = POISON_DISTANCE + POISON_DISTANCE / 2;
+
 /// How many partition keys there are.
 const KEYS: usize = 1_000;
 

@@ -35,7 +35,8 @@ pub(crate) async fn open(url: &str, application: Name) -> Result<Arc<dyn LeaseSt
         "redis" | "rediss" | "redis-cluster" => Err(without("--leases", "redis")),
         // The rest of the URL may hold a password.
         _ => Err(Failure::new(format!(
-            "--leases: {scheme:?} is no lease table: write memory:, dynamodb://…, postgres://… or redis://…"
+            "--leases: {scheme:?} is no lease table: write memory:, dynamodb://…, postgres://…, redis://…, \
+             rediss://… or redis-cluster://…"
         ))),
     }
 }

@@ -37,8 +37,10 @@ pub(in crate::demo) async fn play(stage: &mut Stage<'_>, worker_count: u16) -> R
     if !stage.board.wait_until(patience, others_have_all).await {
         return Err(Failure::new("nobody took the shards of the frozen worker"));
     }
-    let stale_writes_refused = write_late(stage, &held).await?;
-    stage.board.tell(format_args!("{stale_writes_refused} writes that expect its rows as they were are refused"));
+    let late_writes_refused = write_late(stage, &held).await?;
+    stage
+        .board
+        .tell(format_args!("{late_writes_refused} writes that it may have had under way are refused by the table"));
 
     stage.board.freeze(ZOMBIE, false);
     stage.board.tell("it wakes up, and does what it was about to do");
@@ -53,20 +55,20 @@ pub(in crate::demo) async fn play(stage: &mut Stage<'_>, worker_count: u16) -> R
         .tell(format_args!("{late} late records were refused by their fencing token; it has {share} shards again"));
     Ok(Findings {
         figures: vec![
-            ("stale_writes", json!(held.len())),
-            ("stale_writes_refused", json!(stale_writes_refused)),
+            ("late_writes_sent_in_its_name", json!(held.len())),
+            ("late_writes_refused", json!(late_writes_refused)),
             ("late_records_refused_by_the_sink", json!(late)),
             ("processors_told_that_the_lease_is_lost", json!(lost)),
             ("shards_of_the_zombie_at_the_end", json!(share)),
         ],
         promises: vec![
-            Promise::new(stale_writes_refused == held.len(), "a stale write was applied".into()),
+            Promise::new(late_writes_refused == held.len(), "a late write was applied".into()),
             Promise::new(late > 0, "nothing came late, so that nothing was shown".into()),
             Promise::new(lost > 0, "no processor learned that its lease was lost".into()),
             Promise::new(share > 0, "the zombie got no shards again".into()),
         ],
         lines: vec![format!(
-            "zombie      {stale_writes_refused} of {} stale writes refused, {late} late records refused, {lost} processors \
+            "zombie      {late_writes_refused} of {} late writes refused, {late} late records refused, {lost} processors \
              told, {share} shards again",
             held.len()
         )],
