@@ -13,6 +13,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, error, warn};
 
+use crate::delivery::panic_message;
+
 /// The calls under way. Each ends with exactly one event, or with none where nobody waits for an answer.
 #[derive(Debug)]
 pub(crate) struct Calls {
@@ -27,7 +29,7 @@ pub(crate) struct Calls {
 
 impl Calls {
     pub(crate) fn new(store: Arc<dyn LeaseStore>, timeout: Duration, concurrent_writes: usize) -> Self {
-        let writes = Arc::new(Semaphore::new(concurrent_writes));
+        let writes = Arc::new(Semaphore::new(concurrent_writes.min(Semaphore::MAX_PERMITS)));
         Self { store, timeout, writes, running: JoinSet::new(), refusal: Arc::default() }
     }
 
@@ -109,8 +111,9 @@ impl Calls {
                     warn!(%stream, %error, "the shards cannot be listed now");
                     Event::ShardsListed { stream, created: None, shards: None }
                 }
-                Err(_panic) => {
-                    error!(%stream, "the source panicked while it listed the shards");
+                Err(panic) => {
+                    let panic = panic_message(&*panic);
+                    error!(%stream, panic, "the source panicked while it listed the shards");
                     Event::ShardsListed { stream, created: None, shards: None }
                 }
             })
@@ -161,7 +164,9 @@ async fn within<Answer>(
     let failure = match tokio::time::timeout(timeout, caught).await {
         Ok(Ok(Ok(answer))) => return Ok(answer),
         Ok(Ok(Err(failure))) => failure,
-        Ok(Err(_panic)) => StoreError::new(kind_when_late, operation, "the store panicked"),
+        Ok(Err(panic)) => {
+            StoreError::new(kind_when_late, operation, format!("the store panicked: {}", panic_message(&*panic)))
+        }
         Err(_late) => StoreError::new(kind_when_late, operation, format!("there was no answer within {timeout:?}")),
     };
     if failure.is_retryable() {

@@ -142,7 +142,7 @@ pub enum StreamsError {
     #[error(transparent)]
     Stream(#[from] SourceError),
     /// There is nothing to take up, or somebody has taken it up again.
-    #[error("this consumer follows the stream {stream}")]
+    #[error("this consumer follows the stream {stream}: to take it up from elsewhere, give it up first")]
     Followed {
         /// Which stream.
         stream: Name,

@@ -249,6 +249,7 @@ async fn a_start_that_the_services_clock_has_not_reached_is_waited_for() {
     world.wait_until("the later ones come", async |world| world.seen_of("orders").len() >= 3).await;
     let report = worker.leave().await;
     assert_eq!((report.records_processed, report.warnings), (3, Vec::new()));
+    assert!(report.shards.values().all(|shard| shard.counts.reader_failures == 0), "{:?}", report.shards);
 }
 
 #[tokio::test(start_paused = true)]

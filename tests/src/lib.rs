@@ -9,6 +9,7 @@ pub mod forgetful_store;
 pub mod reshards;
 pub mod rough_proxy;
 pub mod soak;
+pub mod virtual_world;
 
 /// The examples of the READMEs compile.
 #[cfg(doctest)]

@@ -1,28 +1,14 @@
 //! Whole fleets of real consumers over the model without a network, in virtual time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use consumer_testing::Fleet;
-use kinesis_testing::{Clock, Kinesis, Limits, ModelSource};
-use lease_core::{Change, MemoryStore};
-use stream_types::{Name, Timestamp};
+use lease_core::Change;
+use tests::virtual_world::{STREAM, virtual_world};
 use tokio::time::Instant;
-
-const STREAM: &str = "orders";
-
-fn world(shard_count: usize) -> (Kinesis, Fleet) {
-    let clock = Clock::of_the_runtime(Timestamp::from_unix_millis(1_700_000_000_000));
-    let kinesis = Kinesis::new(clock, Limits::of_the_service());
-    kinesis.create_stream(STREAM, shard_count).expect("a new stream");
-    let source = ModelSource::new(kinesis.clone(), Name::new(STREAM).expect("a valid name"));
-    let store = MemoryStore::new(Name::new("application").expect("a valid name"));
-    (kinesis, Fleet::over(Arc::new(store), Arc::new(source)))
-}
 
 #[tokio::test(start_paused = true)]
 async fn joins_and_polite_leaves_lose_and_repeat_nothing() {
-    let (kinesis, mut fleet) = world(16);
+    let (kinesis, mut fleet) = virtual_world(16);
     for worker in ["a", "b", "c"] {
         fleet.start(worker);
     }
@@ -42,7 +28,7 @@ async fn joins_and_polite_leaves_lose_and_repeat_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_repeats_only_what_was_not_checkpointed() {
-    let (kinesis, mut fleet) = world(16);
+    let (kinesis, mut fleet) = virtual_world(16);
     for worker in ["a", "b", "c"] {
         fleet.start(worker);
     }
@@ -66,7 +52,7 @@ async fn a_crash_repeats_only_what_was_not_checkpointed() {
 /// Records flow while shards split and merge; per partition key, they arrive in the order in which they were put.
 #[tokio::test(start_paused = true)]
 async fn order_holds_through_splits_and_merges() {
-    let (kinesis, mut fleet) = world(4);
+    let (kinesis, mut fleet) = virtual_world(4);
     for worker in ["a", "b", "c"] {
         fleet.start(worker);
     }
@@ -89,7 +75,7 @@ async fn order_holds_through_splits_and_merges() {
 
 #[tokio::test(start_paused = true)]
 async fn a_restart_under_the_same_name_moves_nothing() {
-    let (kinesis, mut fleet) = world(8);
+    let (kinesis, mut fleet) = virtual_world(8);
     fleet.start("a");
     fleet.start("b");
     fleet.wait_until_level().await;
@@ -105,7 +91,7 @@ async fn a_restart_under_the_same_name_moves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn of_two_processes_under_one_name_the_older_ends_with_a_clear_error() {
-    let (_kinesis, mut older) = world(4);
+    let (_kinesis, mut older) = virtual_world(4);
     older.start("a");
     older.wait_until_level().await;
     let mut newer = older.twin();

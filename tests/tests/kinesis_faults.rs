@@ -1,20 +1,13 @@
 //! Kinesis misbehaves, on command: what passes is outlasted without a loss or a repetition, and what does not is said clearly.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use consumer::{ConsumerError, ShardReport};
-use consumer_testing::Fleet;
 use kinesis_source::{ByteBudget, KinesisSource, PollingSettings, Reading, Source};
-use kinesis_testing::{
-    Clock, Endpoint, Fault, Kinesis, Limits, Misbehaviour, ModelSource, Operation, ServiceErrorKind,
-};
-use lease_core::MemoryStore;
-use stream_types::{Name, Position, Timestamp};
+use kinesis_testing::{Clock, Endpoint, Fault, Kinesis, Limits, Misbehaviour, Operation, ServiceErrorKind};
+use stream_types::Position;
 use tests::endpoints::client;
-
-const STREAM: &str = "orders";
-const HOUR: Duration = Duration::from_secs(3_600);
+use tests::virtual_world::{STREAM, virtual_world};
 
 /// What passes by itself.
 fn passing() -> Vec<Misbehaviour> {
@@ -44,18 +37,9 @@ fn lasting() -> Vec<Misbehaviour> {
     refused.map(Misbehaviour::Refuse).into_iter().collect()
 }
 
-fn world() -> (Kinesis, Fleet) {
-    let clock = Clock::of_the_runtime(Timestamp::from_unix_millis(1_700_000_000_000));
-    let kinesis = Kinesis::new(clock, Limits::of_the_service());
-    kinesis.create_stream(STREAM, 4).expect("a new stream");
-    let source = ModelSource::new(kinesis.clone(), Name::new(STREAM).expect("a valid name"));
-    let store = MemoryStore::new(Name::new("application").expect("a valid name"));
-    (kinesis, Fleet::over(Arc::new(store), Arc::new(source)))
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_fleet_outlasts_every_fault_and_loses_and_repeats_nothing() {
-    let (kinesis, mut fleet) = world();
+    let (kinesis, mut fleet) = virtual_world(4);
     fleet.start("a");
     fleet.start("b");
     fleet.wait_until_level().await;
@@ -80,7 +64,7 @@ async fn a_fleet_outlasts_every_fault_and_loses_and_repeats_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_fails_for_ten_minutes_costs_nothing_but_time() {
-    let (kinesis, mut fleet) = world();
+    let (kinesis, mut fleet) = virtual_world(4);
     fleet.start("a");
     fleet.wait_until_level().await;
     for kind in [ServiceErrorKind::InternalFailure, ServiceErrorKind::KmsDisabled] {
@@ -102,7 +86,7 @@ async fn a_service_that_fails_for_ten_minutes_costs_nothing_but_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_deleted_ends_its_readers_with_a_clear_error() {
-    let (kinesis, mut fleet) = world();
+    let (kinesis, mut fleet) = virtual_world(4);
     fleet.start("a");
     fleet.wait_until_level().await;
     kinesis.delete_stream(STREAM).expect("it is there");
@@ -113,7 +97,7 @@ async fn a_stream_that_is_deleted_ends_its_readers_with_a_clear_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_takes_the_name_of_a_deleted_one_is_refused() {
-    let (kinesis, mut fleet) = world();
+    let (kinesis, mut fleet) = virtual_world(4);
     fleet.start("a");
     fleet.wait_until_level().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -123,32 +107,6 @@ async fn a_stream_that_takes_the_name_of_a_deleted_one_is_refused() {
     let error = fleet.ended("a").await.expect_err("it is another stream");
     assert!(matches!(error, ConsumerError::StreamRecreated { .. }), "{error}");
     assert_eq!(fleet.ledger.tally().delivered, 0, "nothing of the other stream was delivered");
-}
-
-/// The retention passes while nobody reads: what was forgotten unread is reported, and only then.
-#[tokio::test(start_paused = true)]
-async fn records_that_were_forgotten_unread_are_reported() {
-    for (unread, expected_gaps) in [(0, 0), (100, 4)] {
-        let (kinesis, mut fleet) = world();
-        fleet.start("a");
-        fleet.produce(&kinesis, STREAM, 100);
-        fleet.wait_until_delivered().await;
-        fleet.leave("a").await;
-        fleet.produce(&kinesis, STREAM, unread);
-        tokio::time::sleep(HOUR * 25).await;
-        fleet.start("b");
-        // Where nothing came meanwhile, the shards are read to their tips before the next records come.
-        if unread == 0 {
-            fleet.wait_until_level().await;
-            tokio::time::sleep(Duration::from_secs(5)).await;
-        }
-        let before = fleet.ledger.tally().delivered;
-        fleet.produce(&kinesis, STREAM, 100);
-        fleet.wait_until("the new ones come", async |fleet| fleet.ledger.tally().delivered == before + 100).await;
-        let report = fleet.leave("b").await;
-        let gaps: u64 = report.shards.values().map(|shard| shard.counts.gaps).sum();
-        assert_eq!((gaps, fleet.ledger.tally().lost), (expected_gaps, unread), "{report:?}");
-    }
 }
 
 /// Through the SDK, over HTTP.

@@ -159,6 +159,96 @@ pub(crate) const FINDINGS: &[Finding] = &[
             "a_worker_that_was_killed_and_is_back_reads_what_it_had_although_a_newcomer_is_to_have_some",
         ),
     },
+    Finding {
+        number: 14,
+        undone: Fault {
+            name: "a batch that nobody commits counts as a failure of its records",
+            file: "consumer/src/delivery.rs",
+            before: "if !failure.is::<NotCommitted>() {\n                failures += 1;",
+            after: "if true {\n                failures += 1;",
+        },
+        shows: Shows::Test(
+            "consumer",
+            "--test=pull_and_keys",
+            "a_record_that_nobody_has_committed_is_never_put_away_and_stops_no_shard",
+        ),
+    },
+    Finding {
+        number: 15,
+        undone: Fault {
+            name: "a batch that nobody has asked for waits for somebody",
+            file: "consumer/src/pull.rs",
+            before: "() = drain.cancelled() => return Err(NotCommitted::NotAskedFor.into()),",
+            after: "() = std::future::pending::<()>() => {}",
+        },
+        shows: Shows::Test("consumer", "--test=pull_and_keys", "a_batch_that_nobody_has_asked_for_holds_up_no_move"),
+    },
+    Finding {
+        number: 16,
+        undone: Fault {
+            name: "what is not drained when the time for leaving ends is cancelled",
+            file: "consumer/src/driver.rs",
+            before: "self.shards.cut_short();",
+            after: "",
+        },
+        shows: Shows::Test(
+            "consumer",
+            "--test=processor_contract",
+            "leaving_ends_at_the_deadline_though_a_processor_never_returns_and_stores_what_was_done",
+        ),
+    },
+    Finding {
+        number: 17,
+        undone: Fault {
+            name: "the epochs of a lease that vanished are given out once more",
+            file: "lease-core/src/worker/streams.rs",
+            before: "self.lost.get(shard).copied()",
+            after: "self.lost.get(shard).copied().filter(|_| false)",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_protocol",
+            "a_lease_deleted_by_hand_comes_back_within_a_minute",
+        ),
+    },
+    Finding {
+        number: 18,
+        undone: Fault {
+            name: "a start that the service's clock has not reached is an error",
+            file: "kinesis-source/src/source_error.rs",
+            before: "if self.kind == SourceErrorKind::Invalid =>",
+            after: "if false && self.kind == SourceErrorKind::Invalid =>",
+        },
+        shows: Shows::Test(
+            "consumer",
+            "--test=streams",
+            "a_start_that_the_services_clock_has_not_reached_is_waited_for",
+        ),
+    },
+    Finding {
+        number: 19,
+        undone: Fault {
+            name: "what is done of a batch is stored only after it",
+            file: "consumer/src/by_key.rs",
+            before: "front.is_unstored().then(",
+            after: "(false && front.is_unstored()).then(",
+        },
+        shows: Shows::Test(
+            "consumer",
+            "--test=pull_and_keys",
+            "what_is_done_up_to_a_key_that_hangs_is_stored_while_it_hangs",
+        ),
+    },
+    Finding {
+        number: 20,
+        undone: Fault {
+            name: "a panic outside a processor's calls forgets what was done",
+            file: "consumer/src/shard_task.rs",
+            before: "Err(panic) => TaskEnd::Panicked { panic, position: running.position() },",
+            after: "Err(panic) => TaskEnd::Panicked { panic, position: None },",
+        },
+        shows: Shows::Test("consumer", "--test=failures", "a_factory_that_panics_repeats_nothing_that_was_done_before"),
+    },
 ];
 
 /// Shows the finding of that number, or all.

@@ -54,11 +54,12 @@ impl Worker {
         }
         let me = self.id();
         let is_left = |stream: &Name| {
-            let mut rows = self.table.rows().into_iter().flatten().filter(|row| row.key.stream == *stream);
-            let owns = rows.any(|row| !row.is_finished() && row.is_owned_by(&me) || self.table.is_writing(&row.key));
             // Until all can know, somebody may still give it a lease.
             let is_known = !self.pulse.row.follows(stream) && !self.pulse.is_known_to_follow(stream);
-            is_known && !owns && !self.holdings.keys().any(|key| key.stream == *stream)
+            let is_of_it = |row: &&Lease| row.key.stream == *stream;
+            let is_mine = |row: &Lease| !row.is_finished() && row.is_owned_by(&me) || self.table.is_writing(&row.key);
+            let owns = || self.table.rows().into_iter().flatten().filter(is_of_it).any(is_mine);
+            is_known && !self.holdings.keys().any(|key| key.stream == *stream) && !owns()
         };
         let left: Vec<Name> = self.streams.keys().filter(|stream| is_left(stream)).cloned().collect();
         for stream in left {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use stream_types::{Position, Shard};
 
+use super::pause::doubled;
 use crate::{Epoch, Moment};
 
 /// What a worker does with a lease that it has.
@@ -43,7 +44,7 @@ impl Holding {
     }
 
     pub(super) fn fail(&mut self, now: Moment) {
-        let pause = Self::FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(Self::LONGEST_PAUSE);
+        let pause = doubled(Self::FIRST_PAUSE, self.failures, Self::LONGEST_PAUSE);
         self.failures += 1;
         self.row_wanted = None;
         self.activity = Activity::Failed(now.after(pause));

@@ -25,6 +25,7 @@ mod holding;
 mod leases;
 mod lending;
 mod notice;
+mod pause;
 mod planning;
 mod pulse;
 mod settings;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use stream_types::{HashRange, Name, Shard, ShardId, Timestamp};
 
+use super::pause::doubled;
 use super::table::Table;
 use crate::{Epoch, Lease, LeaseKey, Moment, StreamFacts, WorkerId};
 
@@ -133,7 +134,7 @@ impl Stream {
 
     pub(super) fn list_failed(&mut self, now: Moment) {
         self.list_in_flight = false;
-        let pause = Self::FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(Self::LONGEST_PAUSE);
+        let pause = doubled(Self::FIRST_PAUSE, self.failures, Self::LONGEST_PAUSE);
         self.failures += 1;
         self.list_by(now.after(pause));
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use stream_types::Position;
 
 use super::Command;
+use super::pause::doubled;
 use crate::{Change, Expected, Lease, LeaseKey, Moment, Version};
 
 /// The rows of the last list, brought up to date by the worker's own writes, and the writes under way.
@@ -47,7 +48,7 @@ impl Write {
     }
 
     fn pause(&self) -> Duration {
-        Self::FIRST_PAUSE.saturating_mul(1 << self.attempts.min(8)).min(Self::LONGEST_PAUSE)
+        doubled(Self::FIRST_PAUSE, self.attempts, Self::LONGEST_PAUSE)
     }
 }
 

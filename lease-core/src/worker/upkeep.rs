@@ -1,9 +1,11 @@
 //! What a worker does without being told: heartbeats, lists, retries, and the end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stream_types::Name;
 
+use super::pause::doubled;
 use super::pulse::Pulse;
 use super::{Command, Ending, Listing, StopReason, Worker};
 use crate::plan::designated;
@@ -85,10 +87,10 @@ impl Worker {
         self.liveness.observe(&workers, sent, self.now);
         self.workers = workers;
         self.workers_read = Some(sent);
-        let patience = |name: &Name| {
-            let row = self.workers.iter().find(|row| row.name == *name);
-            row.map_or(self.settings.lease_duration, |row| row.patience(self.settings.lease_duration))
-        };
+        let lease_duration = self.settings.lease_duration;
+        let patience = self.workers.iter().map(|row| (&row.name, row.patience(lease_duration)));
+        let patience: BTreeMap<&Name, Duration> = patience.collect();
+        let patience = |name: &Name| patience.get(name).copied().unwrap_or(lease_duration);
         if let Some(verdict) = self.liveness.next_verdict(patience) {
             self.pulse.no_later_than(verdict);
         }
@@ -137,8 +139,8 @@ impl Worker {
         let Some(sent) = self.listing.in_flight.take() else { return };
         let Ok(leases) = answer else {
             // Asked again with a heartbeat, but later with each failure: there may be a row that nobody can read.
-            let pause = self.settings.heartbeat_interval.saturating_mul(1 << self.listing.failures.min(8));
-            self.listing.not_before = Some(self.now.after(pause.min(self.settings.audit_interval)));
+            let (first, longest) = (self.settings.heartbeat_interval, self.settings.audit_interval);
+            self.listing.not_before = Some(self.now.after(doubled(first, self.listing.failures, longest)));
             self.listing.failures += 1;
             self.listing.wanted = true;
             return;
