@@ -136,11 +136,15 @@ fn unpredictable() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
+    /// Each thread has what the operating system gave it, as each process has.
     #[test]
-    fn no_two_numbers_are_the_same() {
-        let numbers: std::collections::BTreeSet<u64> = (0..1_000).map(|_| unpredictable()).collect();
-        assert_eq!(numbers.len(), 1_000);
+    fn no_two_threads_draw_the_same_number() {
+        let threads: Vec<_> = (0..50).map(|_| std::thread::spawn(unpredictable)).collect();
+        let numbers: BTreeSet<u64> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(numbers.len(), 50);
     }
 }

@@ -24,8 +24,9 @@ use crate::{
 /// done is: what was is remembered.
 ///
 /// Everything up to the first record that is not done is checkpointed while the batch is under way, as often as
-/// [`Checkpoints::Automatic`] says, and at once when a record has failed: so that a crash repeats little, though one record takes
-/// long. As the function cannot checkpoint by itself, [`Checkpoints::Manual`] means for it: every 5 s, and after each batch.
+/// [`Checkpoints::Automatic`] says, but once a second at most, and at once when a record has failed: so that a crash repeats
+/// little, though one record takes long. As the function cannot checkpoint by itself, [`Checkpoints::Manual`] means for it:
+/// every 5 s, and after each batch.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -64,7 +65,6 @@ pub struct ByKeyProcessor<Function> {
     function: Arc<Function>,
     /// What is done of a batch that comes again.
     done: BTreeSet<RecordPosition>,
-    stored_at: Instant,
 }
 
 impl<Function> fmt::Debug for ByKeyProcessor<Function> {
@@ -85,12 +85,7 @@ where
     type Processor = ByKeyProcessor<Function>;
 
     fn processor(&self, _shard: &ShardContext) -> Self::Processor {
-        ByKeyProcessor {
-            lanes: self.lanes,
-            function: Arc::clone(&self.function),
-            done: BTreeSet::new(),
-            stored_at: Instant::now(),
-        }
+        ByKeyProcessor { lanes: self.lanes, function: Arc::clone(&self.function), done: BTreeSet::new() }
     }
 }
 
@@ -109,10 +104,16 @@ where
         }
         let lanes = lanes.into_values().map(|records| lane(Arc::clone(&self.function), records));
         let mut steps = stream::iter(lanes).flatten_unordered(self.lanes.get());
-        let mut front = Front::of(&batch, &self.done);
+        let (mut front, mut stored_at) = (Front::of(&batch, &self.done), Instant::now());
         let mut first_failure = None;
         loop {
-            let due = front.is_unstored().then(|| self.stored_at.checked_add(interval(&batch))).flatten();
+            let due = stored_at.checked_add(interval(&batch)).filter(|_| front.is_unstored());
+            // Also where the function never waits, and so the timer below gets no turn.
+            if due.is_some_and(|due| due <= Instant::now()) {
+                front.store().await?;
+                stored_at = Instant::now();
+                continue;
+            }
             tokio::select! {
                 biased;
                 step = steps.next() => match step {
@@ -120,24 +121,28 @@ where
                         self.done.insert(done);
                         front.advance(&self.done);
                     }
-                    Some(Err(failure)) => first_failure = first_failure.or(Some(failure)),
+                    Some(Err(failure)) => {
+                        first_failure = first_failure.or(Some(failure));
+                        front.store().await?;
+                    }
                     None => break,
                 },
-                () = sleep_until_some(due) => {
-                    front.store().await?;
-                    self.stored_at = Instant::now();
-                }
+                () = sleep_until_some(due) => {}
             }
         }
         if let Some(failure) = first_failure {
             front.store().await?;
             return Err(failure);
         }
+        if batch.shard().checkpoints() == Checkpoints::Manual {
+            match batch.checkpoint().await {
+                // An earlier try of a larger batch has stored more.
+                Ok(()) | Err(CheckpointError::Backwards { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         for record in batch.records() {
             self.done.remove(&record.position());
-        }
-        if batch.shard().checkpoints() == Checkpoints::Manual {
-            batch.checkpoint().await?;
         }
         Ok(())
     }
@@ -150,7 +155,7 @@ where
 /// How often what is done of a batch is stored while it is under way.
 fn interval(batch: &ShardBatch) -> Duration {
     match batch.shard().checkpoints() {
-        Checkpoints::Automatic { every } => every,
+        Checkpoints::Automatic { every } => every.max(Duration::from_secs(1)),
         Checkpoints::Manual => Duration::from_secs(5),
     }
 }

@@ -246,9 +246,16 @@ impl<Factory: ProcessorFactory> Delivery<Factory> {
     /// Tells the processor that its lease is gone.
     pub(crate) async fn lease_lost(&mut self) {
         let key = self.context.key();
-        let told = self.processor.lease_lost(&self.context);
-        if tokio::time::timeout(Self::LOST_DEADLINE, told).await.is_err() {
-            warn!(%key, deadline = ?Self::LOST_DEADLINE, "the processor takes too long over a lost lease: it is dropped");
+        let told = AssertUnwindSafe(self.processor.lease_lost(&self.context)).catch_unwind();
+        match tokio::time::timeout(Self::LOST_DEADLINE, told).await {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => {
+                self.vitals.has_failed(true);
+                error!(%key, panic = panic_message(&*panic), "the processor panicked when its lease was lost");
+            }
+            Err(_late) => {
+                warn!(%key, deadline = ?Self::LOST_DEADLINE, "the processor takes too long over a lost lease: it is dropped");
+            }
         }
     }
 }

@@ -88,6 +88,11 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
                 break;
             }
             event.into_iter().for_each(|event| self.tell(event));
+            if self.cut_short_at.is_some_and(|moment| moment <= Instant::now()) {
+                self.cut_short_at = None;
+                self.tell(Event::LeaveOverdue);
+                self.shards.cut_short();
+            }
         }
         self.validity.set(None);
         let left = self.ending == Some(Ending::Left);
@@ -140,11 +145,7 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
             Some(request) = self.stream_requests.recv() => self.change_streams(request),
             () = next_hint(&mut self.hints) => Some(Event::Hinted),
             () = sleep_until_some(wake) => Some(Event::TimePassed),
-            () = sleep_until_some(cut_short_at) => {
-                self.cut_short_at = None;
-                self.shards.cut_short();
-                None
-            }
+            () = sleep_until_some(cut_short_at) => None,
             () = sleep_until_some(leave_by) => None,
         }
     }

@@ -136,7 +136,7 @@ impl Monitor {
 
     /// A reader begins. In the place of one that failed, it goes on with that one's signs of life.
     pub(crate) fn begins(&self, key: &LeaseKey, epoch: Epoch, failed: Option<Vitals>) -> Vitals {
-        let vitals = failed.filter(|failed| failed.epoch() == epoch).unwrap_or_else(|| Vitals::new(epoch));
+        let vitals = failed.unwrap_or_else(|| Vitals::new(epoch));
         vitals.begins(ShardActivity::Reading);
         self.lock().read_now.insert(key.clone(), vitals.clone());
         vitals

@@ -113,7 +113,8 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         let checkpoints = self.settings.checkpoints;
         let context = ShardContext::new(key.clone(), epoch, checkpoints, drain.clone(), self.requests.clone());
         let factory = Arc::clone(&self.factory);
-        let vitals = self.monitor.begins(&key, epoch, self.failed.remove(&key));
+        let failed = self.failed.remove(&key).filter(|failed| self.goes_on(&key, failed, epoch));
+        let vitals = self.monitor.begins(&key, epoch, failed);
         let task = ShardTask {
             source,
             context,
@@ -306,9 +307,24 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         event
     }
 
+    /// Whether a reader that failed has its successor under that epoch. If not, its book is closed.
+    fn goes_on(&self, key: &LeaseKey, failed: &Vitals, epoch: Epoch) -> bool {
+        let goes_on = failed.epoch() == epoch;
+        if !goes_on {
+            self.monitor.ended(key, failed, ShardOutcome::Failed);
+        }
+        goes_on
+    }
+
     fn fails(&mut self, key: LeaseKey, epoch: Epoch, vitals: Vitals, position: Option<Position>) -> Event {
         vitals.has_lost_reader();
-        self.failed.insert(key.clone(), vitals);
+        // One that ends late may have been followed by another already.
+        let newer = self.handles.get(&key).map(|handle| &handle.vitals).or_else(|| self.failed.get(&key));
+        if newer.is_some_and(|newer| newer.epoch() > epoch) {
+            self.monitor.ended(&key, &vitals, ShardOutcome::Failed);
+        } else if let Some(older) = self.failed.insert(key.clone(), vitals) {
+            self.monitor.ended(&key, &older, ShardOutcome::Failed);
+        }
         Event::ShardFailed { key, epoch, position }
     }
 

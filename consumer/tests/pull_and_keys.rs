@@ -261,6 +261,38 @@ async fn a_failing_key_holds_up_itself_and_what_was_done_is_stored_up_to_it() {
     assert_eq!(world.stored().await, Some(40));
 }
 
+/// The halves of a batch are done again by nobody, though what was done before is stored further than they reach.
+#[tokio::test(start_paused = true)]
+async fn under_manual_checkpoints_only_the_record_that_fails_is_put_away() {
+    let letters = Arc::new(Letters::default());
+    let tries = NonZeroU32::new(3).unwrap();
+    let policy = FailurePolicy::DeadLetter { tries, letters: Arc::clone(&letters) as Arc<dyn DeadLetters> };
+    let world = World::new();
+    for number in 0..40 {
+        world.put(&format!("key-{number}"), &number.to_string());
+    }
+    let log = Arc::new(Mutex::new(Vec::<String>::new()));
+    let noted = Arc::clone(&log);
+    let process = each_record_by_key(NonZeroUsize::MIN, move |record: Record| {
+        let noted = Arc::clone(&noted);
+        async move {
+            let text = String::from_utf8_lossy(&record.data).into_owned();
+            if text == "31" {
+                return Err(std::io::Error::other("it is poisoned"));
+            }
+            noted.lock().expect("no test panics with the lock").push(text);
+            Ok(())
+        }
+    });
+    let builder = world.builder_with(Checkpoints::Manual).failure_policy(policy);
+    let (stop, running) = run(builder.build(process).expect("the settings work"));
+    wait_until("all is stored", async || world.stored().await == Some(40)).await;
+    stop.cancel();
+    assert!(running.await.unwrap().left_in_time);
+    assert_eq!(*letters.0.lock().unwrap(), ["it is poisoned"]);
+    assert_eq!(log.lock().unwrap().len(), 39, "each once");
+}
+
 /// One key never returns. What the others have done up to it is stored meanwhile, so that a crash repeats little.
 #[tokio::test(start_paused = true)]
 async fn what_is_done_up_to_a_key_that_hangs_is_stored_while_it_hangs() {

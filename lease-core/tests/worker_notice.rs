@@ -115,6 +115,22 @@ fn a_leaver_does_not_wait_for_a_receiver_that_does_not_beat() {
     }
 }
 
+/// It is silent, but not dead yet: a gift might be one to the dead, and so it waits. The time for leaving does not.
+#[test]
+fn a_leaver_whose_time_is_nearly_over_leaves_its_leases_to_nobody_rather_than_to_a_doubtful_receiver() {
+    let mut world = World::level(4, &["a", "b"]);
+    world.freeze("a");
+    world.run_for(LEASE_DURATION / 2 + HEARTBEAT);
+    world.leave("b");
+    world.run_for(HEARTBEAT);
+    assert_eq!((world.ending("b"), world.reading()["b"]), (None, 2), "it reads on meanwhile");
+    world.tell("b", Event::LeaveOverdue);
+    let took = world.run_until("b has left", |world| world.ending("b").is_some());
+    assert!(took <= HEARTBEAT, "{took:?}");
+    let owners: Vec<_> = world.leases().into_iter().filter_map(|lease| lease.owner).collect();
+    assert!(owners.iter().all(|owner| owner.name.as_str() == "a") && owners.len() == 2, "{owners:?}");
+}
+
 /// A shard whose batch takes minutes is worth a few looks, not one every fifth of a heartbeat.
 #[test]
 fn an_owner_that_is_slow_to_drain_costs_the_receiver_a_few_heartbeats() {

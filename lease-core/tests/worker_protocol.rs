@@ -268,6 +268,23 @@ fn a_lease_deleted_by_hand_comes_back_within_a_minute() {
     assert!(told.iter().all(|warning| matches!(warning, Warning::LeasesVanished { count: 1, .. })), "{told:?}");
 }
 
+/// Its shard is read once more, which is what deleting it means; but under a token that no sink has seen.
+#[test]
+fn a_tombstone_deleted_by_hand_comes_back_under_a_higher_epoch() {
+    let mut world = World::level(2, &["a", "b"]);
+    world.end_shard("shard-0000", Vec::new());
+    world.run_until("it is finished", |world| world.lease("shard-0000").is_finished());
+    // A while later, when its finisher knows it from lists alone.
+    world.run_for(Duration::from_secs(130));
+    let lease = world.lease("shard-0000");
+    let deleted =
+        lease_core::testing::block_on_ready(lease_core::LeaseStore::delete(&world.store, &lease.key, lease.version));
+    assert_eq!(deleted.unwrap(), lease_core::Outcome::Applied);
+    let is_taken = |row: &Lease| row.key == lease.key && row.last_change == Change::Taken;
+    world.run_until("it is read again", |world| world.leases().iter().any(is_taken));
+    assert!(world.lease("shard-0000").epoch > lease.epoch, "{:?}", world.lease("shard-0000"));
+}
+
 #[test]
 fn shards_that_fit_nowhere_are_told_of_by_one_worker_and_again_when_they_get_more() {
     let mut world = World::new(shards(10));

@@ -125,6 +125,8 @@ pub enum Event {
         /// How much time it has. With little, it does not wait until the receivers of its leases are on the look-out.
         within: Duration,
     },
+    /// The time for leaving is nearly over: what has no certain receiver is left to nobody instead of waiting for one.
+    LeaveOverdue,
     /// The worker is to store what is done and end, and keep its leases for another process of its name.
     ReturnAsked {
         /// Within which time that process is back. Until then the others leave the leases alone.

@@ -131,6 +131,13 @@ impl Worker {
         for lease in self.table.take_vanished() {
             let is_followed = self.pulse.row.follows(&lease.key.stream);
             let Some(stream) = self.streams.get_mut(&lease.key.stream).filter(|_| is_followed) else { continue };
+            // That of a shard which is finished has usually gone with the shard. If not, the next list shows that.
+            if lease.is_finished() {
+                if stream.is_listed_here() {
+                    stream.has_lost(&lease);
+                }
+                continue;
+            }
             stream.has_lost(&lease);
             // Others notice, too: the owner, or whoever lists the shards, does something about it.
             if stream.is_listed_here() || lease.is_owned_by(&me) {

@@ -81,6 +81,8 @@ pub struct Worker {
     plan: Option<Plan>,
     /// Leases that the plan sends here, and that other live workers have yet to give.
     expected: BTreeSet<LeaseKey>,
+    /// The time for leaving is nearly over.
+    is_overdue: bool,
     /// For how long to go on reading what is to be given away, so that its receivers can know of it.
     notice: Duration,
     holdings: BTreeMap<LeaseKey, Holding>,
@@ -157,6 +159,7 @@ impl Worker {
             listing: Listing::default(),
             plan: None,
             expected: BTreeSet::new(),
+            is_overdue: false,
             holdings: BTreeMap::new(),
             stopped: BTreeMap::new(),
             returning: None,
@@ -238,6 +241,7 @@ impl Worker {
             Event::FollowAsked { stream, facts } => self.on_follow(stream, facts),
             Event::UnfollowAsked { stream } => self.on_unfollow(&stream),
             Event::LeaveAsked { within } => self.on_leave(within),
+            Event::LeaveOverdue => self.on_leave_overdue(),
             Event::ReturnAsked { within } => self.on_return(within),
         }
         self.make_up_for_vanished();
@@ -258,6 +262,11 @@ impl Worker {
         self.limit_notice(within);
         self.pulse.row.leaving = true;
         self.pulse.hurry();
+        self.chores.plan = true;
+    }
+
+    fn on_leave_overdue(&mut self) {
+        self.is_overdue = true;
         self.chores.plan = true;
     }
 

@@ -5,7 +5,7 @@ use stream_types::Name;
 use super::holding::{Activity, Holding};
 use super::{Command, Unplaced, Warning, Worker};
 use crate::plan::{Plan, Snapshot, Step, designated, plan};
-use crate::{Change, Lease, LeaseKey, WorkerId, WorkerRow};
+use crate::{Change, Epoch, Lease, LeaseKey, WorkerId, WorkerRow};
 
 impl Worker {
     /// Plans anew, and starts all that falls to this worker.
@@ -44,8 +44,12 @@ impl Worker {
                 Step::Give(key, receiver)
                     if self.postpones_gifts_to(&receiver.name) || !self.has_given_notice(&key, &receiver.name) =>
                 {
-                    self.chores.postponed = true;
-                    self.keep(&key);
+                    if self.is_overdue {
+                        self.hand_over(&key, None);
+                    } else {
+                        self.chores.postponed = true;
+                        self.keep(&key);
+                    }
                 }
                 Step::Give(key, receiver) => self.hand_over(&key, Some(&receiver)),
                 Step::Release(key) => self.hand_over(&key, None),
@@ -61,9 +65,12 @@ impl Worker {
     fn tell_of_unplaced(&mut self) {
         let live = self.live_workers();
         let is_designated = designated(&live).is_some_and(|row| row.name == self.pulse.row.name);
+        let owner = |key: &LeaseKey| self.table.get(key).and_then(|row| row.owner.as_ref());
+        let is_read = |key: &LeaseKey| owner(key).is_some_and(|owner| live.iter().any(|row| row.name == owner.name));
         // What nobody follows is told of in other words.
-        let is_followed = |key: &&LeaseKey| live.iter().any(|row| row.follows(&key.stream));
-        let unplaced: Vec<&LeaseKey> = self.plan.iter().flat_map(Plan::unplaced).filter(is_followed).collect();
+        let is_followed = |key: &LeaseKey| live.iter().any(|row| !row.leaving && row.follows(&key.stream));
+        let unplaced = self.plan.iter().flat_map(Plan::unplaced).filter(|key| is_followed(key) && !is_read(key));
+        let unplaced: Vec<&LeaseKey> = unplaced.collect();
         let Some(first) = unplaced.first().filter(|_| is_designated) else {
             self.unplaced = Unplaced::default();
             return;
@@ -172,7 +179,9 @@ impl Worker {
             return;
         }
         if let Some(lease) = self.table.get(key).cloned() {
-            let next = lease.taken_by(&self.id()).in_epoch_of_at_least(self.epoch_floor);
+            let lost = self.streams.get(&key.stream).and_then(|stream| stream.lost_epoch(&key.shard));
+            let floor = self.epoch_floor.max(lost.map_or(Epoch::NEVER_OWNED, Epoch::next));
+            let next = lease.taken_by(&self.id()).in_epoch_of_at_least(floor);
             self.commands.push(self.table.write_over(&lease, next, self.now));
         }
     }
@@ -290,6 +299,7 @@ impl Worker {
         match self.target(key).cloned() {
             Some(target) if target == self.pulse.row.name => self.keep_or_leave(&lease),
             // Somebody has fallen silent since the drain began: the shard is better read than idle meanwhile.
+            Some(target) if self.postpones_gifts_to(&target) && self.is_overdue => self.hand_over(key, None),
             Some(target) if self.postpones_gifts_to(&target) => {
                 self.chores.postponed = true;
                 self.resume(&lease);

@@ -21,7 +21,7 @@ pub(super) struct Stream {
     children: BTreeMap<ShardId, Shard>,
     /// Those that had a lease when the list on its way was sent: it must have them, or they are gone.
     known_at_send: BTreeSet<ShardId>,
-    /// Those whose lease is gone from the table, though nobody had finished it, with the epoch that it had.
+    /// Those whose lease is gone from the table, with the epoch that it had.
     lost: BTreeMap<ShardId, Epoch>,
     /// Those of which the last list was the first that did not have them.
     missed: BTreeSet<ShardId>,
@@ -82,6 +82,11 @@ impl Stream {
     /// A lease is gone from the table. Once the shards are listed, it is made anew.
     pub(super) fn has_lost(&mut self, lease: &Lease) {
         self.lost.insert(lease.key.shard.clone(), lease.epoch);
+    }
+
+    /// The epoch of a lease that was lost, until it is taken again.
+    pub(super) fn lost_epoch(&self, shard: &ShardId) -> Option<Epoch> {
+        self.lost.get(shard).copied()
     }
 
     /// Whether it falls to this worker to list the shards.
@@ -160,6 +165,7 @@ impl Stream {
         self.failures = 0;
         self.not_found = 0;
         self.listed = shards.into_iter().map(|shard| (shard.id.clone(), shard)).collect();
+        self.lost.retain(|shard, _| self.listed.contains_key(shard));
         // An empty list proves nothing.
         let known = std::mem::take(&mut self.known_at_send).into_iter().filter(|_| !self.listed.is_empty());
         let absent: BTreeSet<ShardId> = known.filter(|shard| !self.listed.contains_key(shard)).collect();
@@ -194,7 +200,7 @@ impl Stream {
             table.get(&key).is_none() && !table.is_writing(&key)
         });
         // A sink may have seen the epochs of a lease that was lost: they must not be given out once more.
-        let epoch = |shard: &ShardId| self.lost.get(shard).copied().unwrap_or(Epoch::NEVER_OWNED);
+        let epoch = |shard: &ShardId| self.lost_epoch(shard).unwrap_or(Epoch::NEVER_OWNED);
         let lease = |shard: &Shard| Lease::new(name.clone(), shard.clone(), facts, me.clone());
         missing.map(|shard| Lease { epoch: epoch(&shard.id), ..lease(shard) }).collect()
     }
@@ -211,7 +217,9 @@ impl Stream {
     pub(super) fn settle(&mut self, name: &Name, table: &Table) {
         let has_lease = |shard: &ShardId| table.get(&LeaseKey::new(name.clone(), shard.clone())).is_some();
         self.children.retain(|child, _| !has_lease(child));
-        self.lost.retain(|shard, _| !has_lease(shard));
+        // Whoever made the lease anew may not have known it.
+        let epoch = |shard: &ShardId| table.get(&LeaseKey::new(name.clone(), shard.clone())).map(|row| row.epoch);
+        self.lost.retain(|shard, lost| epoch(shard) <= Some(*lost));
         if self.listed.keys().all(has_lease) {
             self.listed.clear();
         }

@@ -22,7 +22,7 @@ pub(super) struct Table {
     unconfirmed: BTreeSet<LeaseKey>,
     /// Rows that are older than they were once: the store has lost its newest writes.
     went_back: BTreeSet<LeaseKey>,
-    /// Rows that were there and no longer are, though nobody had finished them: as they were.
+    /// Rows that were there and no longer are, though this worker has not deleted them: as they were.
     vanished: Vec<Lease>,
 }
 
@@ -184,10 +184,17 @@ impl Table {
                 self.went_back.remove(key);
                 let before = rows.remove(key);
                 let is_lost = before.is_some();
-                self.vanished.extend(before.filter(|row| !row.is_finished()));
+                self.vanished.extend(before);
                 is_lost
             }
         }
+    }
+
+    /// Takes note that this worker has deleted a row.
+    pub(super) fn deleted(&mut self, key: &LeaseKey, now: Moment) {
+        self.touched.insert(key.clone(), now);
+        self.went_back.remove(key);
+        self.rows.as_mut().and_then(|rows| rows.remove(key));
     }
 
     /// The rows that were found to be gone since this was asked last.
@@ -196,7 +203,8 @@ impl Table {
     }
 
     /// Replaces the rows by a complete list, except where the worker itself knows better: a row that it is writing over, or
-    /// has written since the list was asked for. Returns whether a row is older than it was.
+    /// has written since the list was asked for. Returns whether the table has lost something: a row is older than it was, or gone
+    /// before it was finished.
     ///
     /// Of a row that it is only about to create the worker knows nothing: somebody else may have created it, and its children.
     pub(super) fn replace(&mut self, listed: Vec<Lease>, list_sent: Moment) -> bool {
@@ -220,7 +228,9 @@ impl Table {
             any_went_back |= note_age(&mut self.went_back, key, known, row.version);
         }
         self.went_back.retain(|key| rows.contains_key(key));
-        self.vanished.extend(before.values().filter(|row| !rows.contains_key(&row.key) && !row.is_finished()).cloned());
+        let vanished = before.values().filter(|row| !rows.contains_key(&row.key));
+        any_went_back |= vanished.clone().any(|row| !row.is_finished());
+        self.vanished.extend(vanished.cloned());
         let is_unconfirmed = |row: &&Lease| {
             let lacks_a_parent =
                 || row.parents.iter().any(|parent| !rows.contains_key(&row.key.sibling(parent.clone())));

@@ -179,7 +179,7 @@ impl Worker {
         self.table.delete_answered(key);
         match answer {
             Ok(Outcome::Applied) => {
-                self.table.learn(key, None, self.now);
+                self.table.deleted(key, self.now);
                 self.pulse.row.generation += 1;
             }
             Ok(Outcome::Conflict { current }) => {
