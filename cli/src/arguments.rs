@@ -37,6 +37,8 @@ pub(crate) enum Task {
     #[command(subcommand)]
     Schema(SchemaOptions),
     /// Serve a Kinesis in memory on loopback, for tests with the AWS SDK of any language.
+    ///
+    /// The SDK for Java has to be told to speak JSON: CBOR_ENABLED=false in its environment.
     Kinesis(KinesisOptions),
 }
 

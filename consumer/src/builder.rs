@@ -133,18 +133,3 @@ impl ConsumerBuilder {
 fn unpredictable() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    /// Each thread has what the operating system gave it, as each process has.
-    #[test]
-    fn no_two_threads_draw_the_same_number() {
-        let threads: Vec<_> = (0..50).map(|_| std::thread::spawn(unpredictable)).collect();
-        let numbers: BTreeSet<u64> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        assert_eq!(numbers.len(), 50);
-    }
-}

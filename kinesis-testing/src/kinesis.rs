@@ -8,7 +8,7 @@ use stream_types::{Shard, ShardId, Timestamp};
 
 use crate::fault::{Faults, Misbehaviour, Operation};
 use crate::iterator_token::IteratorToken;
-use crate::list_shards::{PageRequest, PageToken};
+use crate::list_shards::{DEFAULT_MAX_RESULTS, PageRequest, PageToken};
 use crate::shard_model::ShardModel;
 use crate::stream_model::StreamModel;
 use crate::{
@@ -178,6 +178,7 @@ impl Kinesis {
         require_page(max_results)?;
         self.with_stream(stream, |stream, now| {
             let after = after.map(index_in).transpose()?;
+            let max_results = max_results.min(DEFAULT_MAX_RESULTS);
             Ok(stream.list_page(PageRequest { filter, after, max_results }, now))
         })
     }
@@ -195,6 +196,7 @@ impl Kinesis {
                 let message = "The NextToken has expired: list the shards again from the start.";
                 return Err(ServiceError::new(ServiceErrorKind::ExpiredNextToken, message));
             }
+            let max_results = max_results.min(DEFAULT_MAX_RESULTS);
             Ok(stream.list_page(PageRequest { filter, after: Some(after), max_results }, now))
         })
     }

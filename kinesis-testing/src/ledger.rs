@@ -28,17 +28,26 @@ struct Entries {
     /// The last record of each key, by its number, that was delivered for the first time.
     delivered_per_key: BTreeMap<String, u64>,
     delivered_per_shard: BTreeMap<ShardId, SequenceNumber>,
-    crashed: BTreeMap<String, BTreeMap<ShardId, Position>>,
+    /// Of each worker, one after the other: the checkpoints of the shards that it read.
+    crashes: BTreeMap<String, Vec<BTreeMap<ShardId, Position>>>,
     tally: Tally,
     /// The first repetitions that no crash explains.
     unexplained: Vec<String>,
+}
+
+/// A worker between two of its crashes: what one crash explains, the next life under the same name must answer for.
+#[derive(Debug)]
+struct Life {
+    worker: String,
+    /// How many it had had before.
+    crashes: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     number_in_key: u64,
     /// Who got it last.
-    delivered_to: Option<String>,
+    delivered_to: Option<Life>,
 }
 
 /// The sums of a [`Ledger`].
@@ -83,7 +92,7 @@ impl Ledger {
     /// A worker crashed, at a time when these were the checkpoints of the shards that it read. What it got behind them
     /// may be repeated.
     pub fn crashed(&self, worker: &str, checkpoints: BTreeMap<ShardId, Position>) {
-        self.entries().crashed.insert(worker.into(), checkpoints);
+        self.entries().crashes.entry(worker.into()).or_default().push(checkpoints);
     }
 
     /// The first few repetitions that no crash explains: which record of which shard came to whom, and to whom before.
@@ -110,14 +119,15 @@ impl Entries {
             return;
         };
         let number_in_key = entry.number_in_key;
-        match entry.delivered_to.replace(worker.into()) {
+        let crashes = self.crashes.get(worker).map_or(0, Vec::len);
+        match entry.delivered_to.replace(Life { worker: worker.into(), crashes }) {
             None => self.delivered_first(shard, record, number_in_key),
             Some(before) if self.is_explained(&before, shard, record) => self.tally.duplicates_crash += 1,
             Some(before) => {
                 self.tally.duplicates_planned += 1;
                 if self.unexplained.len() < Self::KEPT {
-                    let crash = self.crashed.get(&before).map(|checkpoints| checkpoints.get(shard));
-                    let position = record.position();
+                    let crash = self.end_of(&before).map(|checkpoints| checkpoints.get(shard));
+                    let (position, before) = (record.position(), before.worker);
                     let told = format!("{position} of {shard} to {worker}, before to {before}, crashed at {crash:?}");
                     self.unexplained.push(told);
                 }
@@ -135,10 +145,14 @@ impl Entries {
         }
     }
 
+    /// The crash that ended it, if one has.
+    fn end_of(&self, life: &Life) -> Option<&BTreeMap<ShardId, Position>> {
+        self.crashes.get(&life.worker)?.get(life.crashes)
+    }
+
     /// Whether the last one to get the record crashed before he had checkpointed it.
-    fn is_explained(&self, before: &str, shard: &ShardId, record: &Record) -> bool {
-        let checkpoint = self.crashed.get(before).and_then(|checkpoints| checkpoints.get(shard));
-        match checkpoint {
+    fn is_explained(&self, before: &Life, shard: &ShardId, record: &Record) -> bool {
+        match self.end_of(before).and_then(|checkpoints| checkpoints.get(shard)) {
             Some(Position::Start(_)) => true,
             Some(Position::After(stored)) => *stored < record.position(),
             Some(Position::End) | None => false,
@@ -199,5 +213,22 @@ mod tests {
         ledger.delivered("two", &shard, &record(3, "c"));
         let tally = ledger.tally();
         assert_eq!((tally.duplicates_planned, tally.duplicates_crash), (1, 1));
+    }
+
+    #[test]
+    fn a_crash_explains_nothing_that_came_to_the_next_process_of_the_name() {
+        let ledger = Ledger::default();
+        let shard = ShardId::new("shard").unwrap();
+        let at_start = || BTreeMap::from([(shard.clone(), Position::HORIZON)]);
+        ledger.produced("key", b"a");
+        ledger.delivered("one", &shard, &record(1, "a"));
+        ledger.crashed("one", at_start());
+        ledger.delivered("one", &shard, &record(1, "a"));
+        ledger.delivered("two", &shard, &record(1, "a"));
+        let tally = ledger.tally();
+        assert_eq!((tally.duplicates_planned, tally.duplicates_crash), (1, 1), "it did not crash a second time");
+        ledger.crashed("two", at_start());
+        ledger.delivered("one", &shard, &record(1, "a"));
+        assert_eq!(ledger.tally().duplicates_crash, 2);
     }
 }

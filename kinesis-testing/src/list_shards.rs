@@ -52,7 +52,7 @@ pub(crate) struct PageRequest {
     pub(crate) max_results: usize,
 }
 
-/// The most shards on a page for which no number was asked (API reference).
+/// The most shards on a page, whatever larger number is asked for (API reference).
 pub(crate) const DEFAULT_MAX_RESULTS: usize = 1_000;
 
 impl StreamModel {

@@ -21,6 +21,8 @@ use crate::table::Table;
 #[derive(Debug, Clone, Default)]
 pub struct TableSettings {
     /// Keep backups from which any moment of the last days can be restored. Costs by the size. Default: no.
+    ///
+    /// Only the call that creates the table turns it on: if that call fails afterwards, look whether it did.
     pub point_in_time_recovery: bool,
     /// Refuse to delete the table until this is turned off again. Default: no.
     pub deletion_protection: bool,

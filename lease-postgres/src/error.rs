@@ -63,7 +63,8 @@ fn judge_code(code: &str, operation: StoreOperation, broken: StoreErrorKind) -> 
         ),
         "42703" | "42804" | "42883" => (StoreErrorKind::Invalid, "; the tables are of another shape"),
         "42501" => (StoreErrorKind::Invalid, "; the role needs USAGE on the schema, and to read and write both tables"),
-        "25006" => (StoreErrorKind::Invalid, "; connect to the primary, with a role that may write"),
+        // After a failover, until the address leads to the new primary.
+        "25006" => (StoreErrorKind::Unavailable, "; connect to the primary, with a role that may write"),
         "3D000" => (StoreErrorKind::Invalid, "; check the database's name"),
         _ => match code.get(..2).unwrap_or_default() {
             "28" => (StoreErrorKind::Invalid, "; check the user, the password, and whether TLS is required"),

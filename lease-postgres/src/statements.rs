@@ -13,7 +13,10 @@ pub(crate) struct Statements {
     pub(crate) list: Arc<str>,
     pub(crate) get: Arc<str>,
     pub(crate) insert: Arc<str>,
+    /// In the user's transaction, which waits for a locked row as its owner wants it to.
     pub(crate) update: Arc<str>,
+    /// In a transaction of its own, which does not wait long.
+    pub(crate) update_soon: Arc<str>,
     pub(crate) delete: Arc<str>,
     pub(crate) heartbeat: Arc<str>,
     pub(crate) workers: Arc<str>,
@@ -40,6 +43,10 @@ const LEASE_VALUES: [(&str, &str); 15] = [
     ("last_change", "$18"),
 ];
 
+/// For how long a write of the store's own waits for a row that somebody else's transaction has locked. Then it fails, and is
+/// tried again.
+const LONGEST_LOCK_MILLIS: u32 = 200;
+
 impl Statements {
     pub(crate) fn new(schema: &Schema) -> Self {
         let (leases, workers) = (format!("{}.leases", schema.quoted()), format!("{}.workers", schema.quoted()));
@@ -50,6 +57,9 @@ impl Statements {
         let settings = LEASE_VALUES.map(|(name, value)| format!("{name} = {value}")).join(", ");
         let registers = WorkerRow::REGISTERS;
         let statement = |text: String| Arc::from(text);
+        // The row may be locked by a transaction of somebody who is frozen in the middle of it. To wait for that would keep one
+        // connection after the other, until none is left for heartbeats.
+        let soon = format!("(SELECT set_config('lock_timeout', '{LONGEST_LOCK_MILLIS}', true)) IS NOT NULL");
         // A write returns a row; on the way it notifies, if it is given a channel.
         let notify =
             |channel: &str| format!("(SELECT pg_notify({channel}::text, '') WHERE {channel}::text IS NOT NULL)");
@@ -67,7 +77,13 @@ impl Statements {
                 "UPDATE {leases} SET {settings}, updated_at = now() WHERE {this_lease} AND version = $20 \
                  RETURNING {notify_19}"
             )),
-            delete: statement(format!("DELETE FROM {leases} WHERE {this_lease} AND version = $4 RETURNING 1")),
+            update_soon: statement(format!(
+                "UPDATE {leases} SET {settings}, updated_at = now() WHERE {this_lease} AND version = $20 AND {soon} \
+                 RETURNING {notify_19}"
+            )),
+            delete: statement(format!(
+                "DELETE FROM {leases} WHERE {this_lease} AND version = $4 AND {soon} RETURNING 1"
+            )),
             // The rule of WorkerRow::may_replace.
             heartbeat: statement(format!(
                 "INSERT INTO {workers} AS stored (application, {worker_columns}) \

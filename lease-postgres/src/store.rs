@@ -10,7 +10,7 @@ use lease_core::{
     Version, WorkerRow,
 };
 use sqlx::postgres::{PgPoolOptions, PgRow};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 use stream_types::Name;
 
 use crate::address;
@@ -31,7 +31,7 @@ pub struct PostgresStore {
     has_hints: bool,
 }
 
-/// How many connections a store of its own pool makes, besides the one that listens.
+/// How many connections a store of its own pool makes, besides those that listen: one for each worker.
 const MAX_CONNECTIONS: u32 = 8;
 
 /// How long a call waits for a connection.
@@ -55,6 +55,8 @@ impl PostgresStore {
         })?;
         probe.map_err(failed)?.close().await.map_err(failed)?;
         let pool = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+        // In place of sqlx's own test, which a server passes that has become a standby while another is the primary.
+        let pool = pool.test_before_acquire(false).before_acquire(|connection, _| Box::pin(may_write(connection)));
         Ok(Self::from_pool(pool.connect_lazy_with(options), application))
     }
 
@@ -88,7 +90,8 @@ impl PostgresStore {
     /// Writes `next` if the row is as expected, **in your transaction**: your results and the checkpoint are stored
     /// together when it is committed, or neither is. On [`Outcome::Conflict`], roll it back.
     ///
-    /// The row is locked until the transaction ends. Whoever wants to take the lease meanwhile waits for it.
+    /// The row is locked until the transaction ends. Whoever wants to take the lease meanwhile tries again until then: so set
+    /// `idle_in_transaction_session_timeout` to a few seconds, in case this process is frozen in the middle of it.
     ///
     /// # Errors
     ///
@@ -99,11 +102,21 @@ impl PostgresStore {
         expected: Expected,
         next: &Lease,
     ) -> Result<Outcome<Lease>, StoreError> {
+        self.put_by(&self.statements.update, connection, expected, next).await
+    }
+
+    async fn put_by(
+        &self,
+        update: &Arc<str>,
+        connection: &mut PgConnection,
+        expected: Expected,
+        next: &Lease,
+    ) -> Result<Outcome<Lease>, StoreError> {
         StoreError::check_version(expected, next)?;
         let operation = StoreOperation::Put;
         let text = match expected {
             Expected::Absent => &self.statements.insert,
-            Expected::Version(_) => &self.statements.update,
+            Expected::Version(_) => update,
         };
         let statement = row::bind_lease(self.lease_statement(text, &next.key), next)?;
         let statement = statement.bind(self.channel_if(next.last_change.is_news()));
@@ -176,6 +189,12 @@ impl PostgresStore {
     }
 }
 
+/// Whether the connection lives, and leads to a server that can be written to. If not, another one is made in its place.
+async fn may_write(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let row = sqlx::raw_sql("SHOW transaction_read_only").fetch_one(connection).await?;
+    Ok(row.try_get::<String, _>(0)? == "off")
+}
+
 /// The row that a statement returns, if any. One that writes returns a row if it has written.
 async fn one(
     statement: Statement<'static>,
@@ -213,7 +232,8 @@ impl LeaseStore for PostgresStore {
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
         let mut session = self.session(StoreOperation::Put).await?;
-        let outcome = self.put_in(session.connection(), expected, next).await?;
+        let update = &self.statements.update_soon;
+        let outcome = self.put_by(update, session.connection(), expected, next).await?;
         session.close(StoreOperation::Put).await?;
         Ok(outcome)
     }
@@ -268,7 +288,7 @@ impl LeaseStore for PostgresStore {
     }
 
     fn hints(&self) -> Option<Box<dyn Hints>> {
-        let hints = || PostgresHints::new(self.pool.clone(), self.channel());
+        let hints = || PostgresHints::new((*self.pool.connect_options()).clone(), self.channel());
         self.has_hints.then(|| Box::new(hints()) as Box<dyn Hints>)
     }
 }

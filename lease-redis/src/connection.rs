@@ -9,9 +9,7 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
-use redis::{
-    Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation, ServerErrorKind,
-};
+use redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation};
 
 use crate::error::store_error;
 
@@ -32,7 +30,7 @@ pub(crate) enum Connection {
 }
 
 /// A connection to one server. Its manager makes it again after it broke, but keeps what was refused while it was being
-/// made: a manager that has been refused is replaced.
+/// made: after a refusal it is replaced.
 #[derive(Clone)]
 pub(crate) struct Renewable {
     client: Arc<Client>,
@@ -44,17 +42,11 @@ impl Renewable {
         self.manager.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// After such an error the next call needs another connection: to a server that lets this user in by now, or to the one
-    /// that has become the primary.
+    /// After an error the next call needs another connection: to a server that lets this user in by now, or to the one that
+    /// has become the primary. What a server refuses while a connection is made comes in many kinds; only one that broke
+    /// the manager makes again by itself.
     fn renew_after(&self, error: &RedisError) {
-        let is_lasting = matches!(
-            error.kind(),
-            ErrorKind::AuthenticationFailed
-                | ErrorKind::InvalidClientConfig
-                | ErrorKind::RESP3NotSupported
-                | ErrorKind::Server(ServerErrorKind::ReadOnly)
-        );
-        if is_lasting
+        if error.kind() != ErrorKind::Io
             && let Ok(new) = ConnectionManager::new_lazy_with_config(Client::clone(&self.client), manager_config())
         {
             *self.manager.lock().unwrap_or_else(PoisonError::into_inner) = new;

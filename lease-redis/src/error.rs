@@ -23,6 +23,11 @@ fn judge(operation: StoreOperation, error: &RedisError) -> (StoreErrorKind, &'st
     if error.is_connection_refusal() {
         return (StoreErrorKind::Unavailable, "; check the host and the port");
     }
+    let first_in_pipeline = code_in_pipeline(error);
+    if let Some((1.., _)) = first_in_pipeline {
+        // The write was carried out, and what waits for it was refused.
+        return (StoreErrorKind::Ambiguous, "");
+    }
     match error.kind() {
         ErrorKind::AuthenticationFailed => (StoreErrorKind::Invalid, "; check the user and the password"),
         ErrorKind::InvalidClientConfig => (
@@ -32,10 +37,9 @@ fn judge(operation: StoreOperation, error: &RedisError) -> (StoreErrorKind, &'st
         ErrorKind::Io if operation == StoreOperation::Connect => {
             (broken, "; check the host and the port, and whether the server requires TLS (rediss://)")
         }
-        ErrorKind::Server(kind) => judge_server(kind, error.code().unwrap_or_default(), broken),
-        ErrorKind::Extension => match code_in_pipeline(error) {
-            // The write was carried out, and what waits for it was refused.
-            Some((1.., _)) => (StoreErrorKind::Ambiguous, ""),
+        ErrorKind::Server(ServerErrorKind::ResponseError) => judge_code(code_in_script(error)),
+        ErrorKind::Server(kind) => judge_server(kind, broken),
+        ErrorKind::Extension => match first_in_pipeline {
             Some((_, code)) => judge_code(&code),
             None => judge_code(error.code().unwrap_or_default()),
         },
@@ -45,7 +49,16 @@ fn judge(operation: StoreOperation, error: &RedisError) -> (StoreErrorKind, &'st
     }
 }
 
-fn judge_server(kind: ServerErrorKind, code: &str, broken: StoreErrorKind) -> (StoreErrorKind, &'static str) {
+/// Before Redis 7, an error of a command in a script is `ERR`, and its own code stands in the text.
+fn code_in_script(error: &RedisError) -> &str {
+    let told = error.detail().unwrap_or_default();
+    let code = CODES_IN_SCRIPTS.into_iter().find(|code| told.contains(&format!("-{code} ")));
+    code.or(error.code()).unwrap_or_default()
+}
+
+const CODES_IN_SCRIPTS: [&str; 6] = ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "NOPERM", "WRONGTYPE"];
+
+fn judge_server(kind: ServerErrorKind, broken: StoreErrorKind) -> (StoreErrorKind, &'static str) {
     match kind {
         ServerErrorKind::BusyLoading
         | ServerErrorKind::ClusterDown
@@ -53,13 +66,8 @@ fn judge_server(kind: ServerErrorKind, code: &str, broken: StoreErrorKind) -> (S
         | ServerErrorKind::TryAgain
         | ServerErrorKind::Moved
         | ServerErrorKind::Ask => (StoreErrorKind::Unavailable, ""),
-        ServerErrorKind::ReadOnly => {
-            (StoreErrorKind::Unavailable, "; this server is a replica: connect to the primary")
-        }
-        ServerErrorKind::NoPerm => {
-            (StoreErrorKind::Invalid, "; `leasehold schema redis` prints the rights that a worker needs")
-        }
-        ServerErrorKind::ResponseError => judge_code(code),
+        ServerErrorKind::ReadOnly => judge_code("READONLY"),
+        ServerErrorKind::NoPerm => judge_code("NOPERM"),
         _ => (broken, ""),
     }
 }
@@ -70,10 +78,44 @@ fn judge_code(code: &str) -> (StoreErrorKind, &'static str) {
         "WRONGTYPE" => {
             (StoreErrorKind::Invalid, "; a key of this name is not Leasehold's: choose another application name")
         }
+        "READONLY" => (StoreErrorKind::Unavailable, "; this server is a replica: connect to the primary"),
+        "NOPERM" => (StoreErrorKind::Invalid, "; `leasehold schema redis` prints the rights that a worker needs"),
         "NOAUTH" | "WRONGPASS" => (StoreErrorKind::Invalid, "; check the user and the password"),
         "OOM" => (StoreErrorKind::Throttled, "; the server's memory is full"),
         "MISCONF" => (StoreErrorKind::Unavailable, "; the server cannot write to its disk"),
         "BUSY" | "NOREPLICAS" | "UNKILLABLE" => (StoreErrorKind::Unavailable, ""),
         _ => (StoreErrorKind::Invalid, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(error: &str) -> RedisError {
+        let answer = redis::parse_redis_value(format!("-{error}\r\n").as_bytes()).unwrap();
+        answer.extract_error().unwrap_err()
+    }
+
+    /// As Redis 6.2 and servers like it say what Redis 7 says in its first word.
+    #[test]
+    fn an_error_of_a_command_in_a_script_is_judged_by_its_own_code() {
+        let in_script = |said: &str| {
+            let place = "ERR Error running script (call to f_0123456789abcdef): @user_script:4: @user_script: 4: ";
+            judge(StoreOperation::Put, &answered(&format!("{place}-{said}"))).0
+        };
+        let cases = [
+            ("READONLY You can't write against a read only replica.", StoreErrorKind::Unavailable),
+            ("OOM command not allowed when used memory > 'maxmemory'.", StoreErrorKind::Throttled),
+            ("MISCONF Redis is configured to save RDB snapshots", StoreErrorKind::Unavailable),
+            ("NOREPLICAS Not enough good replicas to write.", StoreErrorKind::Unavailable),
+            ("NOPERM this user has no permissions", StoreErrorKind::Invalid),
+            ("Wrong number of args calling Redis command From Lua script", StoreErrorKind::Invalid),
+        ];
+        for (said, expected) in cases {
+            assert_eq!(in_script(said), expected, "{said}");
+        }
+        let plain = answered("READONLY You can't write against a read only replica. script: f_01, on @user_script:4.");
+        assert_eq!(judge(StoreOperation::Put, &plain).0, StoreErrorKind::Unavailable);
     }
 }

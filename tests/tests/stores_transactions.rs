@@ -1,7 +1,7 @@
 //! Results and checkpoint are stored together, or neither is, in each database's own way.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
-use lease_core::testing::{lease, worker};
+use lease_core::testing::{lease, worker, worker_row};
 use lease_core::{Expected, Lease, LeaseStore, Outcome, StoreErrorKind, Version};
 use lease_redis::RedisSettings;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
@@ -66,6 +66,38 @@ async fn in_postgres_a_committed_transaction_has_both_and_one_rolled_back_neithe
         assert_eq!(world.results().await, expected_results);
         assert_eq!(world.store.get(&free.key).await.unwrap().as_ref(), Some(expected_row));
     }
+}
+
+/// A process that is frozen in the middle of its transaction keeps the row locked. Others want the lease, again and again, and
+/// give up on each try: that must not cost them the connections for everything else.
+#[tokio::test]
+async fn in_postgres_a_row_that_a_frozen_transaction_has_locked_holds_up_nothing_else() {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+    let Some(place) = Postgres::fresh() else { return };
+    let mut world = PostgresWorld::new(&place).await;
+    let (free, mine, theirs) = rows();
+    create(&world.store, &free).await;
+    let mut transaction = world.connection.begin().await.unwrap();
+    let outcome = world.store.put_in(&mut transaction, Expected::Version(free.version), &mine).await.unwrap();
+    assert_eq!(outcome, Outcome::Applied);
+    let mut tries = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (store, free, theirs) = (world.store.clone(), free.clone(), theirs.clone());
+        tries.spawn(async move {
+            let put = store.put(Expected::Version(free.version), &theirs);
+            tokio::time::timeout(PATIENCE, put).await.map(|answer| answer.map_err(|error| error.kind()))
+        });
+    }
+    for tried in tries.join_all().await {
+        assert_eq!(tried.expect("it does not wait for long"), Err(StoreErrorKind::Unavailable));
+    }
+    let heartbeat = tokio::time::timeout(PATIENCE, world.store.heartbeat(&worker_row("other"))).await;
+    assert!(heartbeat.expect("there are connections").is_ok());
+    let set = transaction.fetch_one("SHOW lock_timeout").await.unwrap().get::<String, _>(0);
+    assert_eq!(set, "0", "the user's transaction waits as the user wants it to");
+    transaction.rollback().await.unwrap();
+    let taken = world.store.put(Expected::Version(free.version), &theirs).await.unwrap();
+    assert_eq!(taken, Outcome::Applied);
 }
 
 #[tokio::test]

@@ -249,6 +249,34 @@ pub(crate) const FINDINGS: &[Finding] = &[
         },
         shows: Shows::Test("consumer", "--test=failures", "a_factory_that_panics_repeats_nothing_that_was_done_before"),
     },
+    Finding {
+        number: 21,
+        undone: Fault {
+            name: "a half of a batch that is stored already counts as a failure",
+            file: "consumer/src/by_key.rs",
+            before: "Ok(()) | Err(CheckpointError::Backwards { .. }) => {}",
+            after: "Ok(()) => {}",
+        },
+        shows: Shows::Test(
+            "consumer",
+            "--test=pull_and_keys",
+            "under_manual_checkpoints_only_the_record_that_fails_is_put_away",
+        ),
+    },
+    Finding {
+        number: 22,
+        undone: Fault {
+            name: "a leaver waits for a doubtful receiver until its time is over",
+            file: "lease-core/src/worker/planning.rs",
+            before: "if self.is_overdue {",
+            after: "if false {",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_notice",
+            "a_leaver_whose_time_is_nearly_over_leaves_its_leases_to_nobody_rather_than_to_a_doubtful_receiver",
+        ),
+    },
 ];
 
 /// Shows the finding of that number, or all.

@@ -31,7 +31,8 @@ const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 /// What precedes the operation's name in the header that names it.
 const TARGET_PREFIX: &str = "Kinesis_20131202.";
 
-/// A Kinesis endpoint on loopback, for the AWS SDK in any language.
+/// A Kinesis endpoint on loopback, for the AWS SDK in any language. That for Java has to be told to speak JSON
+/// (`CBOR_ENABLED=false`, or `aws.cborEnabled`).
 ///
 /// It speaks HTTP/1.1 and the JSON protocol, asks for a signature but does not check it, and stops when it is dropped.
 ///
@@ -184,7 +185,10 @@ async fn parsed(request: Request<Incoming>) -> Result<(String, Arguments), Servi
     }
     let content_type = header(CONTENT_TYPE.as_str());
     if !content_type.starts_with("application/x-amz-json-1.") {
-        let message = format!("this endpoint speaks application/x-amz-json-1.1, not {content_type:?}");
+        let message = format!(
+            "this endpoint speaks application/x-amz-json-1.1, not {content_type:?}; for CBOR, tell the SDK to speak JSON, as by \
+             CBOR_ENABLED=false for Java"
+        );
         return Err(ServiceError::new(ServiceErrorKind::Serialization, message));
     }
     let body = Limited::new(request.into_body(), MAX_REQUEST_BYTES).collect().await.map_err(|error| {

@@ -44,6 +44,53 @@ async fn a_host_that_does_not_exist() {
     says(&error, StoreErrorKind::Unavailable, &["Postgres", "connection", "check the host"]);
 }
 
+/// As after a failover, while the address still leads to what has become the standby: a worker outlasts it, and the connections
+/// from then are not used any more once there is a primary.
+#[tokio::test]
+async fn a_server_that_only_reads_for_a_while() {
+    if url().is_none() {
+        return;
+    }
+    let server = test_servers::Postgres::start().expect("it starts, as the shared one did");
+    let store = connected(&server.url()).await;
+    store.prepare().await.expect("the tables are created");
+    let me = worker_row("me");
+    let only_reads = async |value: &str| {
+        execute(&server.url(), format!("ALTER SYSTEM SET default_transaction_read_only = {value}")).await;
+        execute(&server.url(), "SELECT pg_reload_conf()".into()).await;
+    };
+    only_reads("on").await;
+    let refused = async {
+        loop {
+            if let Err(error) = store.heartbeat(&me).await {
+                break error;
+            }
+        }
+    };
+    let error = tokio::time::timeout(std::time::Duration::from_secs(30), refused).await.expect("it takes effect");
+    says(&error, StoreErrorKind::Unavailable, &["Postgres", "heartbeat", "connect to the primary"]);
+    only_reads("off").await;
+    let back = async { while store.heartbeat(&me).await.is_err() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(30), back).await.expect("it is the primary again");
+}
+
+/// Many workers of one process each listen; none of them takes a connection that calls need.
+#[tokio::test]
+async fn more_listeners_than_connections_hold_up_no_call() {
+    let Some(url) = url() else { return };
+    let store = connected(&url).await.in_schema(fresh_schema());
+    store.prepare().await.expect("the tables are created");
+    let mut listeners = Vec::new();
+    for number in 0..12 {
+        let other = store.for_application(worker(&format!("application-{number}")).name);
+        let mut hints = other.hints().expect("there are hints");
+        hints.next().await;
+        listeners.push(hints);
+    }
+    let listed = tokio::time::timeout(std::time::Duration::from_secs(2), store.list()).await;
+    assert_eq!(listed.expect("there are connections").expect("it is read"), []);
+}
+
 /// Statements that are kept on a connection are lost, or met again, behind a proxy that hands the connection on.
 #[tokio::test]
 async fn hints_behind_a_pooling_proxy() {
