@@ -230,8 +230,8 @@ pub(crate) const FINDINGS: &[Finding] = &[
         undone: Fault {
             name: "what is done of a batch is stored only after it",
             file: "consumer/src/by_key.rs",
-            before: "front.is_unstored().then(",
-            after: "(false && front.is_unstored()).then(",
+            before: ".filter(|_| front.is_unstored());",
+            after: ".filter(|_| false);",
         },
         shows: Shows::Test(
             "consumer",
