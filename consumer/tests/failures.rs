@@ -15,6 +15,7 @@ use consumer::{
     Checkpoints, DeadLetter, DeadLetters, EndReached, FailurePolicy, RecordProcessor, Report, ShardBatch, ShardContext,
     ShardCounts, ShardEnd, ShardOutcome, Warning,
 };
+use lease_core::{Expected, LeaseStore, Outcome};
 use stream_types::{Position, RecordPosition, SequenceNumber};
 
 const THREE: NonZeroU32 = NonZeroU32::new(3).unwrap();
@@ -260,6 +261,43 @@ async fn a_processor_that_panics_when_it_is_drained_repeats_nothing() {
     assert!(report.left_in_time);
     assert_eq!((report.records_processed, report.panics, outcomes(&report)), (1, 1, vec![ShardOutcome::Drained]));
     assert_eq!(world.lease(0).await.position, Position::After(RecordPosition::whole(put)));
+}
+
+/// Processes nothing, and has a last word that goes wrong.
+struct PanicsWhenLost;
+
+impl RecordProcessor for PanicsWhenLost {
+    type Error = io::Error;
+
+    async fn process(&mut self, _batch: ShardBatch) -> io::Result<()> {
+        std::future::pending().await
+    }
+
+    async fn shard_ended(&mut self, end: ShardEnd) -> io::Result<EndReached> {
+        Ok(end.reached())
+    }
+
+    async fn lease_lost(&mut self, _shard: &ShardContext) {
+        panic!("a planned panic");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_processor_that_panics_when_its_lease_is_lost_is_counted_as_that_and_not_as_a_failed_reader() {
+    let world = World::new();
+    world.put("one");
+    let (stop, running) = world.start_with(|_: &ShardContext| PanicsWhenLost);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let lease = world.lease(0).await;
+    let stolen = lease.taken_by(&lease_core::testing::worker("thief"));
+    let outcome = world.store.put(Expected::Version(lease.version), &stolen).await.expect("memory does not fail");
+    assert_eq!(outcome, Outcome::Applied);
+    // The next audit shows it.
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    stop.cancel();
+    let report = running.await.unwrap();
+    let counts = counts(&report, 0);
+    assert!(counts.panics > 0 && counts.reader_failures == 0, "{report:?}");
 }
 
 /// After a panic the shard goes on with a new processor, and this time none can be made.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::World;
 use consumer::{CheckpointError, Checkpoints, Report, ShardBatch, ShardOutcome};
-use lease_core::LeaseStore;
+use lease_core::{Beat, LeaseStore, WorkerRow};
 use stream_types::{Position, RecordPosition};
 
 fn outcomes(report: &Report) -> Vec<ShardOutcome> {
@@ -126,6 +126,31 @@ async fn leaving_ends_at_the_deadline_though_a_processor_never_returns_and_store
     assert!(asked.elapsed() <= world.settings.leave_deadline, "{:?}", asked.elapsed());
     assert!(report.left_in_time);
     assert_eq!(outcomes(&report), [ShardOutcome::CutShort]);
+    let lease = world.lease(0).await;
+    assert_eq!((lease.owner, lease.position), (None, Position::After(RecordPosition::whole(done))));
+}
+
+/// Another worker is there and silent: it may live, or be dead. The shard would be read on until that is certain, which is later
+/// than there is time for leaving.
+#[tokio::test(start_paused = true)]
+async fn leaving_ends_in_time_though_it_is_doubtful_whether_the_receiver_lives() {
+    let mut world = World::new();
+    world.settings.leave_deadline = Duration::from_secs(3);
+    let done = world.put("done");
+    let (stop, running) = world.start(fine);
+    world.wait_until_noted("done: done").await;
+    let streams = Some([lease_core::testing::worker("orders").name].into());
+    let mut other = WorkerRow { streams, ..WorkerRow::registering(lease_core::testing::worker("other"), None) };
+    for _ in 0..5 {
+        let beat = world.store.heartbeat(&other).await.expect("memory does not fail");
+        assert!(matches!(beat, Beat::Written { .. }), "{beat:?}");
+        other.heartbeat += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    tokio::time::sleep(world.settings.worker.lease_duration / 2).await;
+    stop.cancel();
+    let report = running.await.unwrap();
+    assert!(report.left_in_time, "{report:?}");
     let lease = world.lease(0).await;
     assert_eq!((lease.owner, lease.position), (None, Position::After(RecordPosition::whole(done))));
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lease_core::Hints;
-use sqlx::Executor;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{Executor, PgPool};
 use tokio::time::{Instant, Sleep, sleep};
 use tracing::debug;
 
 /// Listens to the changes of one application, over a connection of its own that it makes again whenever it breaks.
 pub(crate) struct PostgresHints {
-    options: PgConnectOptions,
+    /// Of which only the options are used, as they are by then: whoever owns the pool may change its password.
+    pool: PgPool,
     channel: String,
     state: State,
 }
@@ -38,9 +39,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(30);
 
 impl PostgresHints {
-    pub(crate) fn new(options: PgConnectOptions, channel: String) -> Self {
-        let state = connecting(options.clone(), channel.clone());
-        Self { options, channel, state }
+    pub(crate) fn new(pool: PgPool, channel: String) -> Self {
+        let state = connecting(&pool, channel.clone());
+        Self { pool, channel, state }
     }
 }
 
@@ -50,7 +51,8 @@ async fn in_time<Answer>(call: impl Future<Output = Result<Answer, sqlx::Error>>
 
 /// Each connection has a pool of its own: it is not one of those that calls need, and where it hangs, the next one does not
 /// wait for it.
-fn connecting(options: PgConnectOptions, channel: String) -> State {
+fn connecting(pool: &PgPool, channel: String) -> State {
+    let options = (*pool.connect_options()).clone();
     State::Connecting(Box::pin(in_time(async move {
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(TIMEOUT).connect_lazy_with(options);
         let mut listener = PgListener::connect_with(&pool).await?;
@@ -72,7 +74,7 @@ fn listening(listener: PgListener) -> State {
     State::Listening(Box::new(listener), Box::pin(sleep(SILENCE)))
 }
 
-/// Without the options, which hold the password.
+/// Without the pool, whose options hold the password.
 impl fmt::Debug for PostgresHints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresHints").field("channel", &self.channel).finish_non_exhaustive()
@@ -94,7 +96,7 @@ impl Hints for PostgresHints {
                 },
                 State::Pausing(pause) => {
                     pause.await;
-                    self.state = connecting(self.options.clone(), self.channel.clone());
+                    self.state = connecting(&self.pool, self.channel.clone());
                 }
                 State::Listening(listener, silence) => {
                     let received = tokio::select! {
@@ -108,7 +110,7 @@ impl Hints for PostgresHints {
                             return;
                         }
                         // Nothing means that the connection was lost, and with it whatever it would have brought.
-                        Some(Ok(None)) => self.state = connecting(self.options.clone(), self.channel.clone()),
+                        Some(Ok(None)) => self.state = connecting(&self.pool, self.channel.clone()),
                         Some(Err(error)) => self.pause(&error),
                         None => self.ask(),
                     }

@@ -60,6 +60,8 @@ impl Statements {
         // The row may be locked by a transaction of somebody who is frozen in the middle of it. To wait for that would keep one
         // connection after the other, until none is left for heartbeats.
         let soon = format!("(SELECT set_config('lock_timeout', '{LONGEST_LOCK_MILLIS}', true)) IS NOT NULL");
+        // With the row in hand, the transaction may take its time: a commit that notifies waits for those before it.
+        let at_leisure = "set_config('lock_timeout', '0', true)";
         // A write returns a row; on the way it notifies, if it is given a channel.
         let notify =
             |channel: &str| format!("(SELECT pg_notify({channel}::text, '') WHERE {channel}::text IS NOT NULL)");
@@ -79,7 +81,7 @@ impl Statements {
             )),
             update_soon: statement(format!(
                 "UPDATE {leases} SET {settings}, updated_at = now() WHERE {this_lease} AND version = $20 AND {soon} \
-                 RETURNING {notify_19}"
+                 RETURNING {at_leisure}, {notify_19}"
             )),
             delete: statement(format!(
                 "DELETE FROM {leases} WHERE {this_lease} AND version = $4 AND {soon} RETURNING 1"

@@ -42,7 +42,7 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// The URL is none, the server cannot be reached, or it refuses the user.
+    /// The URL is none, the server cannot be reached, it refuses the user, or it only reads.
     pub async fn connect(url: &str, application: Name) -> Result<Self, StoreError> {
         let failed = |error| store_error(StoreOperation::Connect, error);
         let options = address::options(url)?;
@@ -53,14 +53,20 @@ impl PostgresStore {
             let message = format!("Postgres: {host}:{port} did not answer within {ACQUIRE_TIMEOUT:?}");
             StoreError::new(StoreErrorKind::Unavailable, StoreOperation::Connect, message)
         })?;
-        probe.map_err(failed)?.close().await.map_err(failed)?;
+        let mut probe = probe.map_err(failed)?;
+        if !may_write(&mut probe).await.map_err(failed)? {
+            let message = "Postgres: this server only reads; connect to the primary, with a role that may write";
+            return Err(StoreError::new(StoreErrorKind::Unavailable, StoreOperation::Connect, message));
+        }
+        probe.close().await.map_err(failed)?;
         let pool = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
         // In place of sqlx's own test, which a server passes that has become a standby while another is the primary.
         let pool = pool.test_before_acquire(false).before_acquire(|connection, _| Box::pin(may_write(connection)));
         Ok(Self::from_pool(pool.connect_lazy_with(options), application))
     }
 
-    /// Uses a pool of yours.
+    /// Uses a pool of yours. It should not go on using connections to a server that has become a standby, which sqlx's own test
+    /// does not notice: `before_acquire` may ask for `transaction_read_only`, as the pool of [`connect`](Self::connect) does.
     #[must_use]
     pub fn from_pool(pool: PgPool, application: Name) -> Self {
         let schema = Schema::default();
@@ -288,7 +294,7 @@ impl LeaseStore for PostgresStore {
     }
 
     fn hints(&self) -> Option<Box<dyn Hints>> {
-        let hints = || PostgresHints::new((*self.pool.connect_options()).clone(), self.channel());
+        let hints = || PostgresHints::new(self.pool.clone(), self.channel());
         self.has_hints.then(|| Box::new(hints()) as Box<dyn Hints>)
     }
 }

@@ -1,7 +1,7 @@
 //! The connections, to one server or to a Cluster.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use lease_core::{StoreError, StoreErrorKind, StoreOperation};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
@@ -34,22 +34,42 @@ pub(crate) enum Connection {
 #[derive(Clone)]
 pub(crate) struct Renewable {
     client: Arc<Client>,
-    manager: Arc<Mutex<ConnectionManager>>,
+    current: Arc<Mutex<Current>>,
+}
+
+struct Current {
+    manager: ConnectionManager,
+    since: Instant,
 }
 
 impl Renewable {
+    /// A manager is replaced no sooner than after this time: a server that refuses everything, such as for want of memory, is
+    /// not to be bothered with a new connection each time.
+    const SHORTEST_LIFE: Duration = Duration::from_secs(1);
+
+    fn new(client: Client, manager: ConnectionManager) -> Self {
+        let current = Current { manager, since: Instant::now() };
+        Self { client: Arc::new(client), current: Arc::new(Mutex::new(current)) }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn manager(&self) -> ConnectionManager {
-        self.manager.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current().manager.clone()
     }
 
     /// After an error the next call needs another connection: to a server that lets this user in by now, or to the one that
     /// has become the primary. What a server refuses while a connection is made comes in many kinds; only one that broke
     /// the manager makes again by itself.
     fn renew_after(&self, error: &RedisError) {
+        let mut current = self.current();
         if error.kind() != ErrorKind::Io
-            && let Ok(new) = ConnectionManager::new_lazy_with_config(Client::clone(&self.client), manager_config())
+            && current.since.elapsed() >= Self::SHORTEST_LIFE
+            && let Ok(manager) = ConnectionManager::new_lazy_with_config(Client::clone(&self.client), manager_config())
         {
-            *self.manager.lock().unwrap_or_else(PoisonError::into_inner) = new;
+            *current = Current { manager, since: Instant::now() };
         }
     }
 }
@@ -77,7 +97,7 @@ impl Connection {
     pub(crate) async fn to_server(client: &Client) -> Result<Self, StoreError> {
         let manager = client.get_connection_manager_with_config(manager_config()).await;
         let manager = manager.map_err(|error| store_error(StoreOperation::Connect, error))?;
-        Ok(Self::One(Renewable { client: Arc::new(client.clone()), manager: Arc::new(Mutex::new(manager)) }))
+        Ok(Self::One(Renewable::new(client.clone(), manager)))
     }
 
     pub(crate) async fn to_cluster(client: &ClusterClient) -> Result<Self, StoreError> {

@@ -9,11 +9,11 @@ pub(crate) fn store_error(operation: StoreOperation, error: RedisError) -> Store
     StoreError::new(kind, operation, format!("Redis: {error}{advice}")).caused_by(error)
 }
 
-/// The code of the first error in a pipeline, and its place. The client only tells that of a single command by itself.
-fn code_in_pipeline(error: &RedisError) -> Option<(usize, String)> {
+/// The first error in a pipeline: its place, its code, and its text. The client only tells those of a single command by itself.
+fn first_in_pipeline(error: &RedisError) -> Option<(usize, String, String)> {
     let errors = error.clone().into_server_errors()?;
     let (index, first) = errors.first()?;
-    Some((*index, first.code().to_owned()))
+    Some((*index, first.code().to_owned(), first.details().unwrap_or_default().to_owned()))
 }
 
 fn judge(operation: StoreOperation, error: &RedisError) -> (StoreErrorKind, &'static str) {
@@ -23,8 +23,8 @@ fn judge(operation: StoreOperation, error: &RedisError) -> (StoreErrorKind, &'st
     if error.is_connection_refusal() {
         return (StoreErrorKind::Unavailable, "; check the host and the port");
     }
-    let first_in_pipeline = code_in_pipeline(error);
-    if let Some((1.., _)) = first_in_pipeline {
+    let in_pipeline = first_in_pipeline(error);
+    if let Some((1.., _, _)) = in_pipeline {
         // The write was carried out, and what waits for it was refused.
         return (StoreErrorKind::Ambiguous, "");
     }
@@ -37,10 +37,16 @@ fn judge(operation: StoreOperation, error: &RedisError) -> (StoreErrorKind, &'st
         ErrorKind::Io if operation == StoreOperation::Connect => {
             (broken, "; check the host and the port, and whether the server requires TLS (rediss://)")
         }
-        ErrorKind::Server(ServerErrorKind::ResponseError) => judge_code(code_in_script(error)),
+        ErrorKind::Server(ServerErrorKind::ResponseError) => {
+            let told = in_pipeline.unwrap_or_else(|| {
+                let part = |text: Option<&str>| text.unwrap_or_default().to_owned();
+                (0, part(error.code()), part(error.detail()))
+            });
+            judge_code(code_in_script(&told.1, &told.2))
+        }
         ErrorKind::Server(kind) => judge_server(kind, broken),
-        ErrorKind::Extension => match first_in_pipeline {
-            Some((_, code)) => judge_code(&code),
+        ErrorKind::Extension => match in_pipeline {
+            Some((_, code, _)) => judge_code(&code),
             None => judge_code(error.code().unwrap_or_default()),
         },
         ErrorKind::Client => (StoreErrorKind::Invalid, ""),
@@ -50,10 +56,9 @@ fn judge(operation: StoreOperation, error: &RedisError) -> (StoreErrorKind, &'st
 }
 
 /// Before Redis 7, an error of a command in a script is `ERR`, and its own code stands in the text.
-fn code_in_script(error: &RedisError) -> &str {
-    let told = error.detail().unwrap_or_default();
-    let code = CODES_IN_SCRIPTS.into_iter().find(|code| told.contains(&format!("-{code} ")));
-    code.or(error.code()).unwrap_or_default()
+fn code_in_script<'error>(code: &'error str, told: &str) -> &'error str {
+    let inner = CODES_IN_SCRIPTS.into_iter().find(|inner| told.contains(&format!("-{inner} ")));
+    inner.unwrap_or(code)
 }
 
 const CODES_IN_SCRIPTS: [&str; 6] = ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "NOPERM", "WRONGTYPE"];

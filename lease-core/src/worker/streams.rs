@@ -22,7 +22,7 @@ pub(super) struct Stream {
     /// Those that had a lease when the list on its way was sent: it must have them, or they are gone.
     known_at_send: BTreeSet<ShardId>,
     /// Those whose lease is gone from the table, with the epoch that it had.
-    lost: BTreeMap<ShardId, Epoch>,
+    lost: BTreeMap<ShardId, Lost>,
     /// Those of which the last list was the first that did not have them.
     missed: BTreeSet<ShardId>,
     /// Those that two lists in a row did not have. A service may show an older state for a moment.
@@ -37,6 +37,14 @@ pub(super) struct Stream {
     failures: u32,
     /// How many lists in a row found no such stream.
     not_found: u32,
+}
+
+/// A lease that is gone from the table.
+#[derive(Debug, Clone, Copy, Hash)]
+struct Lost {
+    epoch: Epoch,
+    /// The last list had no such shard.
+    is_missed: bool,
 }
 
 impl Stream {
@@ -81,12 +89,14 @@ impl Stream {
 
     /// A lease is gone from the table. Once the shards are listed, it is made anew.
     pub(super) fn has_lost(&mut self, lease: &Lease) {
-        self.lost.insert(lease.key.shard.clone(), lease.epoch);
+        let earlier = self.lost_epoch(&lease.key.shard).unwrap_or(Epoch::NEVER_OWNED);
+        let lost = Lost { epoch: lease.epoch.max(earlier), is_missed: false };
+        self.lost.insert(lease.key.shard.clone(), lost);
     }
 
     /// The epoch of a lease that was lost, until it is taken again.
     pub(super) fn lost_epoch(&self, shard: &ShardId) -> Option<Epoch> {
-        self.lost.get(shard).copied()
+        self.lost.get(shard).map(|lost| lost.epoch)
     }
 
     /// Whether it falls to this worker to list the shards.
@@ -165,7 +175,12 @@ impl Stream {
         self.failures = 0;
         self.not_found = 0;
         self.listed = shards.into_iter().map(|shard| (shard.id.clone(), shard)).collect();
-        self.lost.retain(|shard, _| self.listed.contains_key(shard));
+        // An empty list proves nothing, and one may show an older state.
+        self.lost.retain(|shard, lost| {
+            let was_missed = lost.is_missed;
+            lost.is_missed = !self.listed.is_empty() && !self.listed.contains_key(shard);
+            !(was_missed && lost.is_missed)
+        });
         // An empty list proves nothing.
         let known = std::mem::take(&mut self.known_at_send).into_iter().filter(|_| !self.listed.is_empty());
         let absent: BTreeSet<ShardId> = known.filter(|shard| !self.listed.contains_key(shard)).collect();
@@ -219,7 +234,7 @@ impl Stream {
         self.children.retain(|child, _| !has_lease(child));
         // Whoever made the lease anew may not have known it.
         let epoch = |shard: &ShardId| table.get(&LeaseKey::new(name.clone(), shard.clone())).map(|row| row.epoch);
-        self.lost.retain(|shard, lost| epoch(shard) <= Some(*lost));
+        self.lost.retain(|shard, lost| epoch(shard) <= Some(lost.epoch));
         if self.listed.keys().all(has_lease) {
             self.listed.clear();
         }
@@ -272,8 +287,12 @@ mod tests {
         Name::new("stream").unwrap()
     }
 
+    fn stream_facts() -> StreamFacts {
+        StreamFacts { created: None, start: StartPosition::Horizon }
+    }
+
     fn stream() -> Stream {
-        Stream::new(StreamFacts { created: None, start: StartPosition::Horizon })
+        Stream::new(stream_facts())
     }
 
     /// A table with leases of these shards.
@@ -339,6 +358,28 @@ mod tests {
         assert!(stream.has_forgotten(&id("young")));
         list(&mut stream, &after, &[shard("a", &[]), shard("young", &[])]);
         assert!(!stream.has_forgotten(&id("young")), "it is there after all");
+    }
+
+    /// Else a sink that has seen them would refuse whoever reads the shard next.
+    #[test]
+    fn the_epochs_of_a_lost_lease_are_remembered_through_lists_that_err() {
+        let mut stream = stream();
+        let lost =
+            |epoch| Lease { epoch: Epoch(epoch), ..Lease::new(name(), shard("a", &[]), stream_facts(), worker("w")) };
+        stream.has_lost(&lost(7));
+        stream.has_lost(&lost(0));
+        let (there, elsewhere) = ([shard("a", &[])], [shard("b", &[])]);
+        for shards in [&[][..], &elsewhere[..], &there[..]] {
+            list(&mut stream, &table(&[]), shards);
+        }
+        let epochs = |stream: &Stream| -> Vec<u64> {
+            stream.missing(&name(), &table(&[]), &worker("me")).iter().map(|lease| lease.epoch.0).collect()
+        };
+        assert_eq!(epochs(&stream), [7], "made anew by somebody who did not know, and lost again");
+        for shards in [&elsewhere, &elsewhere, &there] {
+            list(&mut stream, &table(&[]), shards);
+        }
+        assert_eq!(epochs(&stream), [0], "two lists in a row did not have it: it was gone");
     }
 
     #[test]

@@ -44,8 +44,8 @@ async fn a_host_that_does_not_exist() {
     says(&error, StoreErrorKind::Unavailable, &["Postgres", "connection", "check the host"]);
 }
 
-/// As after a failover, while the address still leads to what has become the standby: a worker outlasts it, and the connections
-/// from then are not used any more once there is a primary.
+/// As after a failover, while the address still leads to what has become the standby: a worker outlasts it, and one that comes
+/// is told at once.
 #[tokio::test]
 async fn a_server_that_only_reads_for_a_while() {
     if url().is_none() {
@@ -60,15 +60,17 @@ async fn a_server_that_only_reads_for_a_while() {
         execute(&server.url(), "SELECT pg_reload_conf()".into()).await;
     };
     only_reads("on").await;
-    let refused = async {
+    let refused_heartbeat = async {
         loop {
             if let Err(error) = store.heartbeat(&me).await {
                 break error;
             }
         }
     };
-    let error = tokio::time::timeout(std::time::Duration::from_secs(30), refused).await.expect("it takes effect");
+    let error =
+        tokio::time::timeout(std::time::Duration::from_secs(30), refused_heartbeat).await.expect("it takes effect");
     says(&error, StoreErrorKind::Unavailable, &["Postgres", "heartbeat", "connect to the primary"]);
+    says(&refused(&server.url()).await, StoreErrorKind::Unavailable, &["connection", "only reads", "the primary"]);
     only_reads("off").await;
     let back = async { while store.heartbeat(&me).await.is_err() {} };
     tokio::time::timeout(std::time::Duration::from_secs(30), back).await.expect("it is the primary again");
@@ -84,7 +86,8 @@ async fn more_listeners_than_connections_hold_up_no_call() {
     for number in 0..12 {
         let other = store.for_application(worker(&format!("application-{number}")).name);
         let mut hints = other.hints().expect("there are hints");
-        hints.next().await;
+        let listening = tokio::time::timeout(std::time::Duration::from_secs(30), hints.next()).await;
+        assert!(listening.is_ok(), "listener {number} has a connection");
         listeners.push(hints);
     }
     let listed = tokio::time::timeout(std::time::Duration::from_secs(30), store.list()).await;
