@@ -201,9 +201,9 @@ pub(crate) const FINDINGS: &[Finding] = &[
         number: 17,
         undone: Fault {
             name: "the epochs of a lease that vanished are given out once more",
-            file: "lease-core/src/worker/streams.rs",
-            before: "self.lost.get(shard).copied()",
-            after: "self.lost.get(shard).copied().filter(|_| false)",
+            file: "lease-core/src/worker/lost.rs",
+            before: "self.0.get(shard).map(|lost| lost.epoch)",
+            after: "self.0.get(shard).map(|lost| lost.epoch).filter(|_| false)",
         },
         shows: Shows::Test(
             "lease-core",

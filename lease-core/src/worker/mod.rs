@@ -24,6 +24,7 @@ mod following;
 mod holding;
 mod leases;
 mod lending;
+mod lost;
 mod notice;
 mod pause;
 mod planning;

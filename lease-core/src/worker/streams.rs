@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use stream_types::{HashRange, Name, Shard, ShardId, Timestamp};
 
+use super::lost::LostLeases;
 use super::pause::doubled;
 use super::table::Table;
 use crate::{Epoch, Lease, LeaseKey, Moment, StreamFacts, WorkerId};
@@ -21,8 +22,8 @@ pub(super) struct Stream {
     children: BTreeMap<ShardId, Shard>,
     /// Those that had a lease when the list on its way was sent: it must have them, or they are gone.
     known_at_send: BTreeSet<ShardId>,
-    /// Those whose lease is gone from the table, with the epoch that it had.
-    lost: BTreeMap<ShardId, Lost>,
+    /// Those whose lease is gone from the table.
+    lost: LostLeases,
     /// Those of which the last list was the first that did not have them.
     missed: BTreeSet<ShardId>,
     /// Those that two lists in a row did not have. A service may show an older state for a moment.
@@ -37,14 +38,6 @@ pub(super) struct Stream {
     failures: u32,
     /// How many lists in a row found no such stream.
     not_found: u32,
-}
-
-/// A lease that is gone from the table.
-#[derive(Debug, Clone, Copy, Hash)]
-struct Lost {
-    epoch: Epoch,
-    /// The last list had no such shard.
-    is_missed: bool,
 }
 
 impl Stream {
@@ -62,7 +55,7 @@ impl Stream {
             listed: BTreeMap::new(),
             children: BTreeMap::new(),
             known_at_send: BTreeSet::new(),
-            lost: BTreeMap::new(),
+            lost: LostLeases::default(),
             missed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
             hole: None,
@@ -89,14 +82,12 @@ impl Stream {
 
     /// A lease is gone from the table. Once the shards are listed, it is made anew.
     pub(super) fn has_lost(&mut self, lease: &Lease) {
-        let earlier = self.lost_epoch(&lease.key.shard).unwrap_or(Epoch::NEVER_OWNED);
-        let lost = Lost { epoch: lease.epoch.max(earlier), is_missed: false };
-        self.lost.insert(lease.key.shard.clone(), lost);
+        self.lost.note(lease);
     }
 
     /// The epoch of a lease that was lost, until it is taken again.
     pub(super) fn lost_epoch(&self, shard: &ShardId) -> Option<Epoch> {
-        self.lost.get(shard).map(|lost| lost.epoch)
+        self.lost.epoch(shard)
     }
 
     /// Whether it falls to this worker to list the shards.
@@ -175,12 +166,7 @@ impl Stream {
         self.failures = 0;
         self.not_found = 0;
         self.listed = shards.into_iter().map(|shard| (shard.id.clone(), shard)).collect();
-        // An empty list proves nothing, and one may show an older state.
-        self.lost.retain(|shard, lost| {
-            let was_missed = lost.is_missed;
-            lost.is_missed = !self.listed.is_empty() && !self.listed.contains_key(shard);
-            !(was_missed && lost.is_missed)
-        });
+        self.lost.listed(&self.listed);
         // An empty list proves nothing.
         let known = std::mem::take(&mut self.known_at_send).into_iter().filter(|_| !self.listed.is_empty());
         let absent: BTreeSet<ShardId> = known.filter(|shard| !self.listed.contains_key(shard)).collect();
@@ -214,7 +200,6 @@ impl Stream {
             let key = key(&shard.id);
             table.get(&key).is_none() && !table.is_writing(&key)
         });
-        // A sink may have seen the epochs of a lease that was lost: they must not be given out once more.
         let epoch = |shard: &ShardId| self.lost_epoch(shard).unwrap_or(Epoch::NEVER_OWNED);
         let lease = |shard: &Shard| Lease::new(name.clone(), shard.clone(), facts, me.clone());
         missing.map(|shard| Lease { epoch: epoch(&shard.id), ..lease(shard) }).collect()
@@ -232,9 +217,10 @@ impl Stream {
     pub(super) fn settle(&mut self, name: &Name, table: &Table) {
         let has_lease = |shard: &ShardId| table.get(&LeaseKey::new(name.clone(), shard.clone())).is_some();
         self.children.retain(|child, _| !has_lease(child));
-        // Whoever made the lease anew may not have known it.
-        let epoch = |shard: &ShardId| table.get(&LeaseKey::new(name.clone(), shard.clone())).map(|row| row.epoch);
-        self.lost.retain(|shard, lost| epoch(shard) <= Some(lost.epoch));
+        self.lost.settle(|shard| {
+            let key = LeaseKey::new(name.clone(), shard.clone());
+            table.get(&key).map(|row| row.epoch)
+        });
         if self.listed.keys().all(has_lease) {
             self.listed.clear();
         }
