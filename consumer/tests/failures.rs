@@ -5,7 +5,7 @@ mod common;
 use std::error::Error;
 use std::io;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -230,13 +230,25 @@ async fn a_processor_that_never_returns_is_reported_and_holds_up_its_shard_alone
     assert_eq!(counts(&report, 0).stalls + counts(&report, 1).stalls, 1);
 }
 
-/// Its last word is not worth more than what it has done.
-struct PanicsWhenDrained;
+/// Counts its records, and panics when it is told that it is to stop, whatever for.
+#[derive(Clone, Default)]
+struct PanicsWhenStopped {
+    records: Arc<AtomicUsize>,
+    stops: Arc<AtomicUsize>,
+}
 
-impl RecordProcessor for PanicsWhenDrained {
+impl PanicsWhenStopped {
+    fn stops(&self) {
+        self.stops.fetch_add(1, Ordering::SeqCst);
+        panic!("a planned panic");
+    }
+}
+
+impl RecordProcessor for PanicsWhenStopped {
     type Error = io::Error;
 
-    async fn process(&mut self, _batch: ShardBatch) -> io::Result<()> {
+    async fn process(&mut self, batch: ShardBatch) -> io::Result<()> {
+        self.records.fetch_add(batch.records().len(), Ordering::SeqCst);
         Ok(())
     }
 
@@ -245,7 +257,11 @@ impl RecordProcessor for PanicsWhenDrained {
     }
 
     async fn draining(&mut self, _shard: &ShardContext) {
-        panic!("a planned panic");
+        self.stops();
+    }
+
+    async fn lease_lost(&mut self, _shard: &ShardContext) {
+        self.stops();
     }
 }
 
@@ -254,8 +270,10 @@ async fn a_processor_that_panics_when_it_is_drained_repeats_nothing() {
     let mut world = World::new();
     world.settings.checkpoints = Checkpoints::Automatic { every: Duration::from_secs(3_600) };
     let put = world.put("one");
-    let (stop, running) = world.start_with(|_: &ShardContext| PanicsWhenDrained);
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    let processor = PanicsWhenStopped::default();
+    let records = Arc::clone(&processor.records);
+    let (stop, running) = world.start_with(move |_: &ShardContext| processor.clone());
+    world.wait_until("it is processed", async |_| records.load(Ordering::SeqCst) == 1).await;
     stop.cancel();
     let report = running.await.unwrap();
     assert!(report.left_in_time);
@@ -263,41 +281,26 @@ async fn a_processor_that_panics_when_it_is_drained_repeats_nothing() {
     assert_eq!(world.lease(0).await.position, Position::After(RecordPosition::whole(put)));
 }
 
-/// Processes nothing, and has a last word that goes wrong.
-struct PanicsWhenLost;
-
-impl RecordProcessor for PanicsWhenLost {
-    type Error = io::Error;
-
-    async fn process(&mut self, _batch: ShardBatch) -> io::Result<()> {
-        std::future::pending().await
-    }
-
-    async fn shard_ended(&mut self, end: ShardEnd) -> io::Result<EndReached> {
-        Ok(end.reached())
-    }
-
-    async fn lease_lost(&mut self, _shard: &ShardContext) {
-        panic!("a planned panic");
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_processor_that_panics_when_its_lease_is_lost_is_counted_as_that_and_not_as_a_failed_reader() {
     let world = World::new();
     world.put("one");
-    let (stop, running) = world.start_with(|_: &ShardContext| PanicsWhenLost);
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let lease = world.lease(0).await;
-    let stolen = lease.taken_by(&lease_core::testing::worker("thief"));
-    let outcome = world.store.put(Expected::Version(lease.version), &stolen).await.expect("memory does not fail");
-    assert_eq!(outcome, Outcome::Applied);
-    // The next audit shows it.
-    tokio::time::sleep(Duration::from_secs(90)).await;
+    let processor = PanicsWhenStopped::default();
+    let (records, stops) = (Arc::clone(&processor.records), Arc::clone(&processor.stops));
+    let (stop, running) = world.start_with(move |_: &ShardContext| processor.clone());
+    world.wait_until("it is processed", async |_| records.load(Ordering::SeqCst) == 1).await;
+    let thief = lease_core::testing::worker("thief");
+    world
+        .wait_until("the lease is stolen", async |world| {
+            let lease = world.lease(0).await;
+            let stolen = world.store.put(Expected::Version(lease.version), &lease.taken_by(&thief)).await;
+            stolen.expect("memory does not fail") == Outcome::Applied
+        })
+        .await;
+    world.wait_until("its processor learns of it", async |_| stops.load(Ordering::SeqCst) == 1).await;
     stop.cancel();
-    let report = running.await.unwrap();
-    let counts = counts(&report, 0);
-    assert!(counts.panics > 0 && counts.reader_failures == 0, "{report:?}");
+    let counts = counts(&running.await.unwrap(), 0);
+    assert_eq!((counts.panics > 0, counts.reader_failures), (true, 0), "{counts:?}");
 }
 
 /// After a panic the shard goes on with a new processor, and this time none can be made.
@@ -313,13 +316,16 @@ async fn a_factory_that_panics_repeats_nothing_that_was_done_before() {
         assert_ne!(*made, 2, "a planned panic of the factory");
         Fragile { noted: Arc::clone(&noted) }
     });
-    for payload in ["one", "fragile", "three"] {
+    let payloads = ["one", "fragile", "three"];
+    for (done, payload) in (1..).zip(payloads) {
         world.put(payload);
-        tokio::time::sleep(Duration::from_secs(30)).await;
+        world
+            .wait_until(payload, async |_| processed.lock().expect("no test panics with the lock").len() >= done)
+            .await;
     }
     stop.cancel();
     assert!(running.await.unwrap().left_in_time);
-    assert_eq!(*processed.lock().unwrap(), ["one", "fragile", "three"]);
+    assert_eq!(*processed.lock().unwrap(), payloads);
 }
 
 /// Panics once, on its way through the record that is named so.

@@ -160,8 +160,8 @@ async fn a_batch_that_nobody_has_asked_for_holds_up_no_move() {
     world.put("key", "one");
     let (consumer, mut shards) = world.builder().build_to_pull().expect("the settings work");
     let (stop, running) = run(consumer);
+    // A shard comes out when it has a batch.
     let mut shard = shards.next_shard().await.expect("there is a shard");
-    tokio::time::sleep(Duration::from_secs(5)).await;
     let asked = tokio::time::Instant::now();
     stop.cancel();
     assert!(running.await.unwrap().left_in_time);

@@ -83,7 +83,11 @@ impl PollingSettings {
 #[non_exhaustive]
 pub enum InvalidPollingSettings {
     /// Every iterator would have expired.
-    #[error("tip_pause is {tip_pause:?}: make it at most {longest:?}, since the service forgets where reading stands after 5 minutes", longest = PollingSettings::LONGEST_PAUSE)]
+    #[error(
+        "tip_pause is {tip_pause:?}: make it at most {longest:?}, since the service forgets after 5 minutes where reading \
+         stands",
+        longest = PollingSettings::LONGEST_PAUSE
+    )]
     PauseTooLong {
         /// The refused pause.
         tip_pause: Duration,
