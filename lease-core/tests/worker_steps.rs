@@ -19,6 +19,20 @@ fn what_is_free_is_taken_by_the_first_heartbeat_after_the_look_round() {
     assert!(lease.is_owned_by(&stage.id()));
 }
 
+/// Whoever keeps books of its leases goes by it.
+#[test]
+fn a_worker_holds_a_lease_from_its_take_on_and_under_that_epoch_alone() {
+    let mut stage = Stage::set(&[free_lease("shard", &[])]);
+    let commands = stage.beat();
+    let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
+    let (key, epoch) = (lease.key.clone(), lease.epoch);
+    assert!(!stage.worker.holds(&key, epoch), "the answer is still to come");
+    stage.tell(Event::PutAnswered { key: key.clone(), answer: Ok(Outcome::Applied) });
+    assert!(stage.worker.holds(&key, epoch));
+    assert!(!stage.worker.holds(&key, epoch.next()));
+    assert!(!stage.worker.holds(&free_lease("other", &[]).key, epoch));
+}
+
 /// While the worker waits for a list that shows a free lease, a heartbeat fails.
 fn failed_heartbeat(epoch_floor: Epoch) -> (Stage, Vec<Command>) {
     let mut stage = Stage::set(&[]);
