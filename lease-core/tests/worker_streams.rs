@@ -291,6 +291,22 @@ fn a_stream_that_was_created_again_is_given_up_and_the_others_go_on() {
     assert_eq!(world.reading()["a"], 2);
 }
 
+/// It was deleted and created again meanwhile: what was known of the first one says nothing of the second.
+#[test]
+fn a_stream_that_is_taken_up_again_is_the_one_that_is_there_by_then() {
+    let mut world = World::new(shards(2));
+    world.add_stream("payments", payments(1));
+    world.start_following("a", &["stream"]);
+    let payments = Name::new("payments").unwrap();
+    let created = |millis| Some(Timestamp::from_unix_millis(millis));
+    let facts = |millis| StreamFacts { created: created(millis), start: StartPosition::Horizon };
+    world.tell("a", Event::FollowAsked { stream: payments.clone(), facts: facts(1) });
+    world.unfollow("a", "payments");
+    world.tell("a", Event::FollowAsked { stream: payments, facts: facts(2) });
+    world.run_until("it is read", |world| world.reading_of("a", "payments") == 1);
+    assert_eq!(leases_of(&world, "payments")[0].stream.created, created(2));
+}
+
 #[test]
 fn a_worker_of_no_stream_waits_for_one() {
     let mut world = World::level(4, &["a"]);
