@@ -318,9 +318,20 @@ proptest! {
         let mut workers = fleet.workers;
         workers.iter_mut().zip(&versions).for_each(|(row, version)| row.plan_version = PlanVersion(*version));
         let lowest = workers.iter().map(|row| row.plan_version).min();
-        let expected = lowest.map_or(PlanVersion::LATEST, |lowest| lowest.min(PlanVersion::LATEST));
+        let expected = lowest.map_or(PlanVersion::LATEST, |lowest| lowest.min(PlanVersion::REHEARSAL));
         prop_assert_eq!(plan_of(&workers, &fleet.leases).version(), expected);
     }
+}
+
+/// Or what is tested with fleets of two versions would be tested with one.
+#[test]
+fn p12_the_rehearsal_of_a_next_version_plans_otherwise() {
+    let leases = ["a", "b", "c"].map(|id| free_lease(id, &[]));
+    let [latest, rehearsal] = [PlanVersion::LATEST, PlanVersion::REHEARSAL].map(|plan_version| {
+        let row = |text| WorkerRow { plan_version, ..WorkerRow::registering(worker(text), None) };
+        plan_of(&["one", "two"].map(row), &leases)
+    });
+    assert_ne!(latest.assignments(), rehearsal.assignments());
 }
 
 /// A child of a split stays where its parent was read: the other worker has as much without it.

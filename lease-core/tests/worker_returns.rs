@@ -166,3 +166,15 @@ fn a_worker_that_was_killed_and_is_back_reads_what_it_had_although_a_newcomer_is
     let took = world.run_until("all that it had is read", is_read);
     assert!(took <= HEARTBEAT * 3, "{took:?}");
 }
+
+/// Nothing else may happen in the fleet that would make it look again.
+#[test]
+fn what_became_free_while_a_worker_was_away_is_read_once_it_is_back_and_has_looked_round() {
+    let mut world = World::level(4, &["a", "b"]);
+    end(&mut world, "b");
+    world.leave("a");
+    world.run_until("a has left, and its leases to nobody", |world| world.ending("a") == Some(&Ending::Left));
+    world.start("b");
+    let took = world.run_until("b reads all", |world| world.reading().get("b") == Some(&4));
+    assert!(took <= settings().look_round() + A_FEW_ANSWERS * 2, "{took:?}");
+}

@@ -10,10 +10,13 @@
 
 mod checks;
 mod fnv;
+mod lanes;
 mod nature;
+mod panics;
 mod process;
 mod run;
 mod schedule;
+mod settling;
 mod shrink;
 mod sink;
 pub mod small_worlds;
@@ -22,5 +25,5 @@ mod weather_store;
 mod world;
 
 pub use self::nature::Violation;
-pub use self::run::{Outcome, be_quiet_about_planned_panics, simulate, simulate_only};
+pub use self::run::{Outcome, simulate, simulate_only};
 pub use self::shrink::{Shrunk, shrunk};

@@ -1,7 +1,8 @@
 //! All that is true of a world, whatever its processes believe; shared by everything in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,22 +22,29 @@ pub(crate) type ProcessId = usize;
 pub(crate) enum Observation<'a> {
     /// A process started under that name.
     Started { process: ProcessId, name: usize },
+    /// A process was asked to leave, or to return.
+    Asked { process: ProcessId },
     /// A record was put: the next one of its shard.
     Produced { shard: &'a ShardId },
     /// These shards go on where those ended.
     Resharded { children: &'a [(ShardId, Vec<ShardId>)] },
     /// A processor is given records: the first and the last, by their number in the shard.
     Begun { process: ProcessId, key: &'a LeaseKey, epoch: Epoch },
-    /// How long ago, by its own clock, the process sent the last heartbeat that was confirmed to it; at the begin of a batch.
-    Silence { process: ProcessId, silence: Duration, validity: Duration },
+    /// How long ago, by its own clock, the process sent the last heartbeat that was confirmed to it; when a processor is given
+    /// records, and when it is done with them, unless the process was frozen meanwhile.
+    Silence { process: ProcessId, when: &'static str, silence: Duration, validity: Duration },
     /// A process could not confirm a heartbeat in time, by its own clock: what it had not stored comes again.
     Lapsed,
-    /// A processor is done with records.
-    Done { process: ProcessId, key: &'a LeaseKey, epoch: Epoch, first: usize, last: usize },
+    /// A processor is done with records; awake, if its process was not frozen since it was given them.
+    Done { process: ProcessId, key: &'a LeaseKey, epoch: Epoch, first: usize, last: usize, is_awake: bool },
     /// A lease row was written, or removed.
     Written { before: Option<&'a Lease>, after: Option<&'a Lease> },
     /// A process ended, and what its consumer returned.
     Ended { process: ProcessId, error: Option<&'a str> },
+    /// A process is gone without a word.
+    Crashed { process: ProcessId },
+    /// Something panicked that no schedule has asked to.
+    Panicked { process: ProcessId, message: &'a str },
     /// The world is at its end.
     Finished { unlike: Option<&'a str> },
 }
@@ -50,6 +58,17 @@ pub struct Violation {
     pub at: Duration,
     /// What was seen.
     pub what: String,
+}
+
+impl Violation {
+    /// Whether the same promise was broken in the same way: what is said before the first name or number is the same.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let way = |violation: &Self| {
+            let said = violation.what.split(|letter: char| letter.is_ascii_digit() || "\"{[".contains(letter)).next();
+            said.map(str::to_owned)
+        };
+        self.check == other.check && way(self) == way(other)
+    }
 }
 
 impl fmt::Display for Violation {
@@ -69,8 +88,12 @@ pub(crate) struct Facts {
     pub(crate) trace: Trace,
     pub(crate) violations: Vec<Violation>,
     checks: Vec<Box<dyn Check>>,
-    /// The weather of each process.
-    pub(crate) weather: BTreeMap<ProcessId, Weather>,
+    /// How often each kind of thing befell a process, a call or the stream.
+    pub(crate) kinds: BTreeMap<&'static str, u64>,
+    /// How often each process was frozen.
+    pub(crate) freezes: BTreeMap<ProcessId, u32>,
+    /// The weather of the processes of each name.
+    pub(crate) weather: BTreeMap<usize, Weather>,
     /// The table is out of everybody's reach.
     pub(crate) outage: bool,
     /// How long processors take for a batch.
@@ -78,11 +101,13 @@ pub(crate) struct Facts {
     /// How many calls of processors still fail, and panic.
     pub(crate) failures: u32,
     pub(crate) panics: u32,
-    /// Where each record lies: its shard, and its number there.
-    places: BTreeMap<u64, (ShardId, usize)>,
+    /// How many calls for a new processor still panic.
+    pub(crate) panics_at_start: u32,
+    /// Where each record lies in its shard.
+    places: BTreeMap<u64, usize>,
+    /// How many records were put into each shard, and which of them are not done.
     lengths: BTreeMap<ShardId, usize>,
-    done: u64,
-    is_done: Vec<bool>,
+    undone: BTreeSet<(ShardId, usize)>,
 }
 
 impl Nature {
@@ -92,15 +117,17 @@ impl Nature {
             trace: Trace::new(keeps_lines),
             violations: Vec::new(),
             checks: all_checks(schedule),
+            kinds: BTreeMap::new(),
+            freezes: BTreeMap::new(),
             weather: BTreeMap::new(),
             outage: false,
             slowness: Duration::ZERO,
             failures: 0,
             panics: 0,
+            panics_at_start: 0,
             places: BTreeMap::new(),
             lengths: BTreeMap::new(),
-            done: 0,
-            is_done: Vec::new(),
+            undone: BTreeSet::new(),
         })))
     }
 
@@ -120,6 +147,11 @@ impl Facts {
         self.trace.note(self.now, line);
     }
 
+    /// Counts that something of that kind has happened.
+    pub(crate) fn count(&mut self, kind: &'static str) {
+        *self.kinds.entry(kind).or_default() += 1;
+    }
+
     /// Shows something to all checks.
     pub(crate) fn see(&mut self, observation: &Observation<'_>) {
         for check in &mut self.checks {
@@ -133,47 +165,61 @@ impl Facts {
     /// A record was put into that shard.
     pub(crate) fn produced(&mut self, number: u64, shard: &ShardId) {
         let length = self.lengths.entry(shard.clone()).or_default();
-        self.places.insert(number, (shard.clone(), *length));
+        self.places.insert(number, *length);
+        self.undone.insert((shard.clone(), *length));
         *length += 1;
-        self.is_done.push(false);
         self.see(&Observation::Produced { shard });
     }
 
     /// Where a record lies in its shard.
     pub(crate) fn place(&self, number: u64) -> usize {
-        self.places.get(&number).map_or(usize::MAX, |(_, index)| *index)
+        self.places.get(&number).copied().unwrap_or(usize::MAX)
     }
 
-    pub(crate) fn has_done(&mut self, number: u64) {
-        let slot = usize::try_from(number).ok().and_then(|index| self.is_done.get_mut(index));
-        if let Some(done) = slot.filter(|done| !**done) {
-            *done = true;
-            self.done += 1;
+    pub(crate) fn have_done(&mut self, key: &LeaseKey, records: RangeInclusive<usize>) {
+        for record in records {
+            self.undone.remove(&(key.shard.clone(), record));
         }
     }
 
     /// Whether every record is done.
     pub(crate) fn all_done(&self) -> bool {
-        self.done == self.places.len() as u64
+        self.undone.is_empty()
+    }
+
+    pub(crate) fn freezes_of(&self, process: ProcessId) -> u32 {
+        self.freezes.get(&process).copied().unwrap_or_default()
+    }
+
+    /// How the next call for a processor ends.
+    pub(crate) fn next_start(&mut self) -> NextOutcome {
+        if self.panics_at_start == 0 {
+            return NextOutcome::Done;
+        }
+        self.panics_at_start -= 1;
+        self.count("a factory panics");
+        NextOutcome::Panic
     }
 
     /// How the next call of a processor ends.
     pub(crate) fn next_outcome(&mut self) -> NextOutcome {
         if self.failures > 0 {
             self.failures -= 1;
+            self.count("a processor fails");
             return NextOutcome::Failure;
         }
         if self.panics > 0 {
             self.panics -= 1;
+            self.count("a processor panics");
             return NextOutcome::Panic;
         }
         NextOutcome::Done
     }
 
-    pub(crate) fn weather_of(&self, process: ProcessId) -> Weather {
+    pub(crate) fn weather_of(&self, name: usize) -> Weather {
         if self.outage {
             return Weather::Cut;
         }
-        self.weather.get(&process).copied().unwrap_or(Weather::Fair)
+        self.weather.get(&name).copied().unwrap_or(Weather::Fair)
     }
 }

@@ -1,10 +1,12 @@
 //! One process of the fleet: a runtime of its own, so that it can be frozen, killed, and have its own clock.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use consumer::{
-    Checkpoints, Consumer, ConsumerError, ConsumerSettings, Departure, Monitor, Report, Streams, StreamsError,
+    Consumer, ConsumerError, ConsumerSettings, Departure, FailurePolicy, Monitor, Report, ShardActivity, ShardStatus,
+    Streams, StreamsError,
 };
 use kinesis_testing::ModelSource;
 use lease_core::Lease;
@@ -15,8 +17,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep, sleep_until};
 
-use crate::nature::{Nature, ProcessId};
-use crate::schedule::{NAMES, Traits};
+use crate::nature::{Nature, Observation, ProcessId};
+use crate::schedule::{DeliveryKind, NAMES, Traits};
 use crate::sink::Sink;
 use crate::weather_store::WeatherStore;
 
@@ -35,7 +37,11 @@ pub(crate) struct Process {
     pub(crate) source: Arc<ModelSource>,
     streams: Streams,
     monitor: Monitor,
+    nature: Nature,
 }
+
+/// How often a record is tried before it is put away, where that is the policy.
+const TRIES: NonZeroU32 = NonZeroU32::new(3).unwrap();
 
 /// The one stream of a world.
 pub(crate) const STREAM: &str = "stream";
@@ -46,11 +52,7 @@ pub(crate) fn stream_name() -> Name {
 
 /// The times that all fleets live by.
 pub(crate) fn worker_settings() -> WorkerSettings {
-    WorkerSettings {
-        audit_interval: Duration::from_secs(15),
-        reconcile_interval: Duration::from_secs(15),
-        ..WorkerSettings::default()
-    }
+    WorkerSettings { reconcile_interval: Duration::from_secs(15), ..WorkerSettings::default() }
 }
 
 /// For how long a confirmed heartbeat is good: the lease duration less a tenth. Said once more, so that a worker that lives by
@@ -72,17 +74,22 @@ impl Process {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
         let (source, store) = (Arc::new(source), Arc::new(store));
         let settings = ConsumerSettings {
-            worker: worker_settings(),
-            checkpoints: Checkpoints::Automatic { every: Duration::from_secs(traits.checkpoint_every_secs) },
+            worker: WorkerSettings { plan_version: traits.plan_version, ..worker_settings() },
+            checkpoints: traits.checkpoints,
             drain_deadline: Duration::from_secs(20),
             ..ConsumerSettings::default()
         };
         let validity = validity();
-        let sink = Sink { process: id, nature: nature.clone(), store: Arc::clone(&store), validity };
+        let sink = Sink { process: id, nature: nature.clone(), store: Arc::clone(&store), validity, traits };
+        let failure_policy = match traits.delivery {
+            DeliveryKind::DeadLetters => FailurePolicy::DeadLetter { tries: TRIES, letters: Arc::new(sink.clone()) },
+            DeliveryKind::Batches | DeliveryKind::ByKey => FailurePolicy::Retry,
+        };
         let consumer = Consumer::builder(store, Arc::clone(&source) as Arc<_>)
             .nonce(fastrand::u64(..))
             .worker_name(Name::new(NAMES[name]).expect("a letter is a name"))
             .settings(settings)
+            .failure_policy(failure_policy)
             .build(sink)
             .expect("the settings work");
         let (streams, monitor) = (consumer.streams(), consumer.monitor());
@@ -102,6 +109,7 @@ impl Process {
             source,
             streams,
             monitor,
+            nature: nature.clone(),
             runtime,
         })
     }
@@ -130,6 +138,7 @@ impl Process {
     }
 
     pub(crate) fn freeze_until(&mut self, until: Duration) {
+        *self.nature.facts().freezes.entry(self.id).or_default() += 1;
         self.frozen_until = Some(self.frozen_until.map_or(until, |earlier| earlier.max(until)));
     }
 
@@ -137,8 +146,10 @@ impl Process {
         self.frozen_until = self.frozen_until.map(|until| until.min(now));
     }
 
+    /// Asks it to leave, unless it was asked before.
     pub(crate) fn leave(&mut self, departure: Departure) {
         if let Some(leave) = self.leave.take() {
+            self.nature.facts().see(&Observation::Asked { process: self.id });
             // It may have ended by itself.
             let _unheard = leave.send(departure);
         }
@@ -164,7 +175,8 @@ impl Process {
 
     /// Whether it reads that shard under that epoch now.
     pub(crate) fn reads(&self, lease: &Lease) -> bool {
-        self.monitor.shards().get(&lease.key).is_some_and(|status| status.epoch == lease.epoch)
+        let reads = |status: &ShardStatus| status.epoch == lease.epoch && status.activity != ShardActivity::Unreadable;
+        self.monitor.shards().get(&lease.key).is_some_and(reads)
     }
 
     /// Whether it was asked to leave, and has not ended yet.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::Violation;
 use crate::nature::Nature;
 use crate::schedule::Schedule;
-use crate::sink::PlannedPanic;
 use crate::world::World;
 
 /// What came of a world.
@@ -24,7 +23,7 @@ pub struct Outcome {
     pub trace: Vec<String>,
     /// How long the world lived, by its own clock.
     pub lived: Duration,
-    /// How often each kind of thing was made to happen.
+    /// How often each kind of thing befell a process, a call, or the stream.
     pub kinds: BTreeMap<&'static str, u64>,
     /// What was made to happen, as text.
     pub schedule: Vec<String>,
@@ -43,17 +42,15 @@ pub fn simulate_only(seed: u64, kept: &[usize], keeps_trace: bool) -> Outcome {
 }
 
 fn live(seed: u64, schedule: &Schedule, keeps_trace: bool) -> Outcome {
+    crate::panics::watch();
     let nature = Nature::new(schedule, keeps_trace);
     let mut world = World::new(seed, schedule, nature.clone());
     world.live(schedule);
     let lived = world.now();
     drop(world);
     let violations = std::mem::take(&mut nature.facts().violations);
+    let kinds = std::mem::take(&mut nature.facts().kinds);
     let trace = nature.into_trace();
-    let mut kinds = BTreeMap::new();
-    for happening in &schedule.happenings {
-        *kinds.entry(happening.what.kind()).or_default() += 1;
-    }
     Outcome {
         seed,
         violations,
@@ -64,14 +61,4 @@ fn live(seed: u64, schedule: &Schedule, keeps_trace: bool) -> Outcome {
         kinds,
         schedule: schedule.happenings.iter().map(ToString::to_string).collect(),
     }
-}
-
-/// Processors panic on purpose, many thousand times: nobody wants to read of it.
-pub fn be_quiet_about_planned_panics() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !panic.payload().is::<PlannedPanic>() {
-            usual(panic);
-        }
-    }));
 }

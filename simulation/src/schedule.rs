@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use consumer::Checkpoints;
 use fastrand::Rng;
 use kinesis_testing::{Fault, Misbehaviour, Operation, ServiceErrorKind};
+use lease_core::plan::PlanVersion;
 
 /// How long things happen; after that the world is kind, and the fleet has to settle.
 pub(crate) const STORM: Duration = Duration::from_secs(90);
@@ -15,6 +17,8 @@ pub(crate) const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 /// Something that happens at a moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Happening {
+    /// Which of the seed's happenings it is, whatever is cut out.
+    pub(crate) index: usize,
     pub(crate) at: Duration,
     pub(crate) what: What,
 }
@@ -31,6 +35,8 @@ pub(crate) enum What {
     Leave { name: usize },
     /// It ends and says that another of its name comes; that one does, after the pause.
     Return { name: usize, pause: Duration, traits: Traits },
+    /// One process after the other is replaced so, by one of another build.
+    Deploy { every: Duration, pause: Duration, traits: Traits },
     /// Nothing in it runs for that long; its clock goes on.
     Freeze { name: usize, length: Duration },
     /// Something is wrong between it and the lease table.
@@ -51,6 +57,8 @@ pub(crate) enum What {
     Fail { calls: u32 },
     /// So many calls of processors panic.
     Panic { calls: u32 },
+    /// So many calls for a new processor panic.
+    PanicAtStart { calls: u32 },
     /// Calls to the stream go wrong.
     Stream { fault: Fault },
     /// The process gives the stream up, and takes it up again later.
@@ -62,10 +70,23 @@ pub(crate) enum What {
 pub(crate) struct Traits {
     /// How much faster its clock runs, in thousandths.
     pub(crate) clock_per_mille: i8,
-    /// The version of the plan that it announces, above the oldest.
-    pub(crate) plan_version: u32,
-    /// How often it checkpoints, in seconds.
-    pub(crate) checkpoint_every_secs: u64,
+    /// The version of the plan that it announces.
+    pub(crate) plan_version: PlanVersion,
+    /// Who stores how far it has got, and how often.
+    pub(crate) checkpoints: Checkpoints,
+    /// How it gets its records.
+    pub(crate) delivery: DeliveryKind,
+}
+
+/// How a process gets its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeliveryKind {
+    /// Batch by batch; one that fails comes again.
+    Batches,
+    /// Record by record, those of several keys at the same time.
+    ByKey,
+    /// Batch by batch; a record that fails again and again is put away.
+    DeadLetters,
 }
 
 /// What may be wrong between a process and the lease table.
@@ -97,6 +118,7 @@ impl What {
             Self::Crash { .. } => "crash",
             Self::Leave { .. } => "leave",
             Self::Return { .. } => "return",
+            Self::Deploy { .. } => "deployment",
             Self::Freeze { .. } => "freeze",
             Self::Weather { weather, .. } => match weather {
                 Weather::Fair => "fair weather",
@@ -114,6 +136,7 @@ impl What {
             Self::Slow { .. } => "slow processors",
             Self::Fail { .. } => "failing processors",
             Self::Panic { .. } => "panicking processors",
+            Self::PanicAtStart { .. } => "panicking factories",
             Self::Stream { .. } => "fault of the stream",
             Self::Unfollow { .. } => "unfollow",
         }
@@ -135,14 +158,14 @@ impl What {
             Self::Start { .. }
                 | Self::Leave { .. }
                 | Self::Return { .. }
+                | Self::Deploy { .. }
                 | Self::Split { .. }
                 | Self::Merge { .. }
                 | Self::Rescale { .. }
                 | Self::Burst { .. }
-                | Self::Slow { .. }
                 | Self::Stream { .. }
                 | Self::Unfollow { .. }
-        )
+        ) || matches!(self, Self::Slow { pause, .. } if *pause <= POLITE_PAUSE)
     }
 }
 
@@ -165,6 +188,8 @@ pub(crate) struct Schedule {
     pub(crate) kind: Kind,
     pub(crate) shards: usize,
     pub(crate) has_hints: bool,
+    /// Whether another process joins once the world is kind, or those that are there must settle by themselves.
+    pub(crate) has_latecomer: bool,
 }
 
 impl Schedule {
@@ -176,40 +201,79 @@ impl Schedule {
             2 => Kind::Lossy,
             _ => Kind::Any,
         };
-        let mut happenings: Vec<Happening> = (0..random.usize(1..=3))
-            .map(|name| Happening {
-                at: Duration::from_millis(random.u64(..1_500)),
-                what: What::Start { name, traits: traits(&mut random) },
-            })
+        let mut drawn: Vec<(Duration, What)> = (0..random.usize(1..=3))
+            .map(|name| (Duration::from_millis(random.u64(..1_500)), What::Start { name, traits: traits(&mut random) }))
             .collect();
-        let count = random.usize(1..=14);
-        while happenings.len() < count + 1 {
+        let started = drawn.len();
+        let count = random.usize(1..=18);
+        while drawn.len() < count + 1 {
             let what = any(&mut random);
             if what.is_of(kind) {
-                happenings.push(Happening { at: Duration::from_millis(random.u64(..STORM_MILLIS)), what });
+                drawn.push((Duration::from_millis(random.u64(..STORM_MILLIS)), what));
             }
         }
-        happenings.sort_by_key(|happening| happening.at);
-        if kind != Kind::Any {
-            happenings = without_twins(happenings);
+        if kind == Kind::Lossy {
+            // Of those that any world may meet, most would miss whoever is there.
+            drawn.extend((0..random.usize(1..=3)).map(|_| {
+                let (name, length) = (random.usize(..started), Duration::from_millis(random.u64(2_000..25_000)));
+                let what = What::Weather { name, weather: Weather::RepliesLost, length };
+                (Duration::from_millis(random.u64(..STORM_MILLIS)), what)
+            }));
         }
-        Self { happenings, kind, shards: random.usize(1..=6), has_hints: random.bool() }
+        drawn.sort_by_key(|(at, _)| *at);
+        if kind != Kind::Any {
+            drawn = without_twins(drawn);
+        }
+        let happenings = drawn.into_iter().enumerate().map(|(index, (at, what))| Happening { index, at, what });
+        Self {
+            happenings: happenings.collect(),
+            kind,
+            shards: random.usize(1..=6),
+            has_hints: random.bool(),
+            has_latecomer: random.bool(),
+        }
+    }
+
+    /// How long the fleet may take to settle once the world is kind. Each thing that may still be under way then adds its own
+    /// time, and no other: where nothing takes long, nothing may wait for the next look that is made anyhow once a minute.
+    pub(crate) fn settles_within(&self) -> Duration {
+        let longest = |time: fn(&What) -> Option<Duration>| {
+            self.happenings.iter().filter_map(|happening| time(&happening.what)).max().unwrap_or_default()
+        };
+        // The dead are waited for, and then a few generations of shards are read one after the other.
+        let always = Duration::from_secs(25);
+        // A process that said that it comes back, and does not, is waited for as long as it said.
+        let absence = longest(|what| matches!(what, What::Return { .. } | What::Deploy { .. }).then_some(GRACE));
+        // A batch in hand, and one that a frozen reader had in hand.
+        let batch = longest(|what| if let What::Slow { pause, .. } = what { Some(*pause) } else { None });
+        // The longest pause of a processor after failures, and of a reader.
+        let failures = longest(|what| {
+            let fails = matches!(what, What::Fail { .. } | What::Panic { .. } | What::PanicAtStart { .. });
+            fails.then_some(Duration::from_secs(30))
+        });
+        let stream = longest(|what| matches!(what, What::Stream { .. }).then_some(Duration::from_secs(60)));
+        always + absence + batch + failures + stream
     }
 
     /// The same world, in which only these of its happenings take place.
     pub(crate) fn only(&self, kept: &[usize]) -> Self {
-        let happenings = self.happenings.iter().enumerate();
-        let happenings = happenings.filter(|(index, _)| kept.contains(index)).map(|(_, happening)| happening.clone());
-        Self { happenings: happenings.collect(), ..self.clone() }
+        let happenings = self.happenings.iter().filter(|happening| kept.contains(&happening.index)).cloned().collect();
+        Self { happenings, ..self.clone() }
     }
 }
+
+/// For how long a process that says that it comes back is waited for.
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
+
+/// Processors that take longer for a batch may be cut short when they are drained, and repeat it.
+const POLITE_PAUSE: Duration = Duration::from_secs(8);
 
 const STORM_MILLIS: u64 = STORM.as_secs() * 1_000;
 
 /// A second process of one name ends the first, which is no polite departure.
-fn without_twins(happenings: Vec<Happening>) -> Vec<Happening> {
+fn without_twins(drawn: Vec<(Duration, What)>) -> Vec<(Duration, What)> {
     let mut seen = Vec::new();
-    let is_first = |happening: &Happening| match &happening.what {
+    let is_first = |(_, what): &(Duration, What)| match what {
         What::Start { name, .. } => {
             let is_new = !seen.contains(name);
             seen.push(*name);
@@ -217,21 +281,30 @@ fn without_twins(happenings: Vec<Happening>) -> Vec<Happening> {
         }
         _ => true,
     };
-    happenings.into_iter().filter(is_first).collect()
+    drawn.into_iter().filter(is_first).collect()
 }
 
 fn traits(random: &mut Rng) -> Traits {
     Traits {
         clock_per_mille: random.i8(-10..=10),
-        plan_version: if random.u8(..4) == 0 { random.u32(..3) } else { 0 },
-        checkpoint_every_secs: random.u64(..6),
+        plan_version: if random.u8(..3) == 0 { PlanVersion::REHEARSAL } else { PlanVersion::LATEST },
+        checkpoints: match random.u64(..8) {
+            0 | 1 => Checkpoints::Manual,
+            seconds => Checkpoints::Automatic { every: Duration::from_secs(seconds - 2) },
+        },
+        delivery: match random.u8(..6) {
+            0 => DeliveryKind::ByKey,
+            1 => DeliveryKind::DeadLetters,
+            _ => DeliveryKind::Batches,
+        },
     }
 }
 
 fn any(random: &mut Rng) -> What {
-    let name = random.usize(..NAMES.len() - 1);
+    // The first names are those that are there from the start: most of what happens is to befall somebody.
+    let name = random.usize(..NAMES.len() - 1).min(random.usize(..NAMES.len() - 1));
     let seconds = |random: &mut Rng, most: u64| Duration::from_millis(random.u64(200..most * 1_000));
-    match random.u8(..30) {
+    match random.u8(..32) {
         0..=3 => What::Start { name, traits: traits(random) },
         4..=6 => What::Crash { name },
         7..=8 => What::Leave { name },
@@ -246,10 +319,16 @@ fn any(random: &mut Rng) -> What {
         21..=22 => What::Merge { pick: random.usize(..100) },
         23 => What::Rescale { shards: random.usize(1..=8) },
         24 => What::Burst { count: random.u64(1..200) },
-        25 => What::Slow { pause: seconds(random, 8), length: seconds(random, 30) },
+        25 => {
+            // Longer than draining may take, now and then.
+            let longest = if random.u8(..4) == 0 { 40 } else { POLITE_PAUSE.as_secs() };
+            What::Slow { pause: seconds(random, longest), length: seconds(random, 30) }
+        }
         26 => What::Fail { calls: random.u32(1..6) },
         27 => What::Panic { calls: random.u32(1..4) },
         28 => What::Stream { fault: stream_fault(random) },
+        29 => What::PanicAtStart { calls: random.u32(1..4) },
+        30 => What::Deploy { every: seconds(random, 10), pause: seconds(random, 10), traits: traits(random) },
         _ => What::Unfollow { name, length: seconds(random, 20) },
     }
 }
@@ -270,6 +349,6 @@ fn stream_fault(random: &mut Rng) -> Fault {
 
 impl fmt::Display for Happening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>7.3} s  {:?}", self.at.as_secs_f64(), self.what)
+        write!(f, "{:>2} {:>7.3} s  {:?}", self.index, self.at.as_secs_f64(), self.what)
     }
 }

@@ -1,5 +1,6 @@
 //! The shortest schedule that still breaks a promise.
 
+use crate::Violation;
 use crate::run::{Outcome, simulate_only};
 use crate::schedule::Schedule;
 
@@ -12,11 +13,11 @@ pub struct Shrunk {
     pub outcome: Outcome,
 }
 
-/// Leaves out one happening after the other, as long as the same check says that its promise is broken.
+/// Leaves out one happening after the other, as long as the first promise that is broken is the same, in the same way.
 #[must_use]
 pub fn shrunk(outcome: &Outcome) -> Shrunk {
     let seed = outcome.seed;
-    let broken = outcome.violations.first().map(|violation| violation.check);
+    let first = outcome.violations.first();
     let mut kept: Vec<usize> = (0..Schedule::of_seed(seed).happenings.len()).collect();
     let mut least = outcome.clone();
     let mut goes_on = true;
@@ -26,7 +27,8 @@ pub fn shrunk(outcome: &Outcome) -> Shrunk {
             let mut fewer = kept.clone();
             fewer.remove(index);
             let outcome = simulate_only(seed, &fewer, false);
-            if outcome.violations.iter().any(|violation| Some(violation.check) == broken) {
+            let is_like = |(one, other): (&Violation, &Violation)| one.is_like(other);
+            if first.zip(outcome.violations.first()).is_some_and(is_like) {
                 (kept, least, goes_on) = (fewer, outcome, true);
             }
         }

@@ -12,9 +12,10 @@ use lease_core::{
 };
 use tokio::time::{Instant, sleep};
 
+use crate::fnv::Fnv;
 use crate::nature::{Nature, Observation, ProcessId};
 use crate::process::validity;
-use crate::schedule::{Traits, Weather};
+use crate::schedule::Weather;
 
 /// How long an answer takes at the least: as long as the step in which processes take turns, so that all calls of a step may
 /// as well have taken place at its end, one after the other.
@@ -26,7 +27,7 @@ pub(crate) struct WeatherStore {
     table: MemoryStore,
     nature: Nature,
     process: ProcessId,
-    traits: Traits,
+    name: usize,
     has_hints: bool,
     random: Mutex<Rng>,
     late: LateWrites,
@@ -61,6 +62,20 @@ enum Fate {
     Late(Duration),
     LostInSilence,
     CarriedOutInSilence,
+}
+
+impl Fate {
+    /// What went wrong, for the coverage.
+    const fn kind(self) -> Option<&'static str> {
+        match self {
+            Self::Answered(_) => None,
+            Self::NeverSent(_) => Some("a call is not sent"),
+            Self::ReplyLost(_) => Some("a reply is lost"),
+            Self::Late(_) => Some("a write is late"),
+            Self::LostInSilence => Some("a call is lost, without a word"),
+            Self::CarriedOutInSilence => Some("a reply is lost, without a word"),
+        }
+    }
 }
 
 impl LateWrites {
@@ -117,14 +132,13 @@ impl WeatherStore {
     pub(crate) fn new(
         table: MemoryStore,
         nature: Nature,
-        process: ProcessId,
-        traits: Traits,
+        (process, name): (ProcessId, usize),
         has_hints: bool,
         seed: u64,
         late: LateWrites,
     ) -> Self {
         let random = Mutex::new(Rng::with_seed(seed));
-        Self { table, nature, process, traits, has_hints, random, late, confirmed: Arc::default() }
+        Self { table, nature, process, name, has_hints, random, late, confirmed: Arc::default() }
     }
 
     /// How long ago the last confirmed heartbeat was sent.
@@ -134,7 +148,7 @@ impl WeatherStore {
     }
 
     fn fate(&self) -> Fate {
-        let weather = self.nature.facts().weather_of(self.process);
+        let weather = self.nature.facts().weather_of(self.name);
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         let mut millis = |from: u64, to: u64| Duration::from_millis(random.u64(from..to));
         let usual = STEP + millis(0, 100);
@@ -158,7 +172,11 @@ impl WeatherStore {
         act: impl FnOnce() -> Result<Answer, StoreError>,
     ) -> Result<Answer, StoreError> {
         let fate = self.fate();
-        self.nature.facts().note(format_args!("process {} {operation:?} {fate:?}", self.process));
+        {
+            let mut facts = self.nature.facts();
+            facts.note(format_args!("process {} {operation:?} {fate:?}", self.process));
+            fate.kind().into_iter().for_each(|kind| facts.count(kind));
+        }
         let ambiguous = || StoreError::new(StoreErrorKind::Ambiguous, operation, "the reply was lost");
         let unavailable = || StoreError::new(StoreErrorKind::Unavailable, operation, "out of reach");
         match (fate, late) {
@@ -189,17 +207,43 @@ impl WeatherStore {
         }
     }
 
-    /// The row as a process of another version of the plan would write it.
-    fn as_announced(&self, row: &WorkerRow) -> WorkerRow {
-        let plan_version = lease_core::plan::PlanVersion(row.plan_version.0 + self.traits.plan_version);
-        WorkerRow { plan_version, ..row.clone() }
+    /// Every second list, at random, is read in two pages, between which others may write, as a table of many rows is: of each
+    /// row it shows what was there at the one moment or the other.
+    fn is_read_in_pages(&self) -> Option<u64> {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        random.bool().then(|| random.u64(..))
     }
+}
+
+/// Whether a row is on the first of two pages, which differ from list to list.
+fn is_on_first_page(key: &LeaseKey, list: u64) -> bool {
+    let mut hash = Fnv::default();
+    hash.take(format_args!("{list} {key}"));
+    hash.value() & (1 << 32) == 0
 }
 
 #[async_trait]
 impl LeaseStore for WeatherStore {
     async fn list(&self) -> Result<Vec<Lease>, StoreError> {
-        self.call(StoreOperation::List, None, || block_on_ready(self.table.list())).await
+        let Some(list) = self.is_read_in_pages() else {
+            return self.call(StoreOperation::List, None, || block_on_ready(self.table.list())).await;
+        };
+        let page = |is_first: bool| {
+            move || {
+                let mut leases = block_on_ready(self.table.list())?;
+                leases.retain(|lease| is_on_first_page(&lease.key, list) == is_first);
+                Ok(leases)
+            }
+        };
+        let mut leases = self.call(StoreOperation::List, None, page(true)).await?;
+        let before: Vec<Lease> = leases.clone();
+        leases.extend(self.call(StoreOperation::List, None, page(false)).await?);
+        let is_torn = page(true)()? != before;
+        if is_torn {
+            self.nature.facts().count("a list shows two moments");
+        }
+        leases.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(leases)
     }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, StoreError> {
@@ -217,27 +261,23 @@ impl LeaseStore for WeatherStore {
     }
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {
-        let (sent, row) = (Instant::now(), self.as_announced(me));
-        let late = LateCall::Heartbeat(row.clone());
+        let sent = Instant::now();
+        let late = LateCall::Heartbeat(me.clone());
         let beat =
-            self.call(StoreOperation::Heartbeat, Some(late), || block_on_ready(self.table.heartbeat(&row))).await?;
+            self.call(StoreOperation::Heartbeat, Some(late), || block_on_ready(self.table.heartbeat(me))).await?;
         if let Beat::Written { .. } = beat {
             let before = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).replace(sent);
             if before.is_some_and(|before| before.elapsed() >= validity()) {
-                self.nature.facts().see(&Observation::Lapsed);
+                let mut facts = self.nature.facts();
+                facts.count("a worker lapses");
+                facts.see(&Observation::Lapsed);
             }
         }
         Ok(beat)
     }
 
     async fn forget(&self, worker: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError> {
-        // Its own row is as it announced it; those of others are as they were read.
-        let announced = self.as_announced(worker);
-        let forget = || match block_on_ready(self.table.forget(&announced))? {
-            Outcome::Applied => Ok(Outcome::Applied),
-            Outcome::Conflict { .. } => block_on_ready(self.table.forget(worker)),
-        };
-        self.call(StoreOperation::Forget, None, forget).await
+        self.call(StoreOperation::Forget, None, || block_on_ready(self.table.forget(worker))).await
     }
 
     fn hints(&self) -> Option<Box<dyn Hints>> {

@@ -6,20 +6,13 @@ use std::time::Duration;
 use consumer::Departure;
 use fastrand::Rng;
 use kinesis_testing::{Clock, Kinesis, Limits, ModelSource, PutEntry};
-use lease_core::testing::block_on_ready;
-use lease_core::{Lease, LeaseStore, MemoryStore};
+use lease_core::MemoryStore;
 use stream_types::{Name, ShardId, Timestamp};
 
 use crate::nature::{Nature, Observation, ProcessId};
-use crate::process::{Process, STREAM, stream_name, worker_settings};
-use crate::schedule::{Happening, NAMES, STORM, Schedule, Traits, Weather, What};
+use crate::process::{Process, STREAM, stream_name};
+use crate::schedule::{GRACE, Happening, NAMES, STORM, Schedule, Traits, Weather, What};
 use crate::weather_store::{LateWrites, STEP, WeatherStore, carry_out_late};
-
-/// How long a fleet may take to settle once nothing bad happens any more. A reader that failed may pause for a minute.
-const SETTLE_WITHIN: Duration = Duration::from_secs(120);
-
-/// For how long nothing may move after that.
-const STAY_FOR: Duration = Duration::from_secs(30);
 
 /// How often a record is put.
 const RECORD_EVERY: Duration = Duration::from_millis(400);
@@ -28,30 +21,32 @@ const RECORD_EVERY: Duration = Duration::from_millis(400);
 const POLL: Duration = Duration::from_secs(1);
 
 /// What is to be undone, or done, at a later moment.
-#[derive(Debug)]
-enum Later {
+#[derive(Debug, PartialEq)]
+pub(crate) enum Later {
     Fair(usize),
     Reachable,
     Quick,
     Follow(usize),
     StartAgain { name: usize, traits: Traits },
+    Replace { name: usize, pause: Duration, traits: Traits },
 }
 
 #[derive(Debug)]
 pub(crate) struct World {
     seed: u64,
     pub(crate) nature: Nature,
-    kinesis: Kinesis,
+    pub(crate) kinesis: Kinesis,
     clock: Clock,
-    table: MemoryStore,
+    pub(crate) table: MemoryStore,
     has_hints: bool,
+    pub(crate) has_latecomer: bool,
     random: Rng,
-    processes: BTreeMap<ProcessId, Process>,
+    pub(crate) processes: BTreeMap<ProcessId, Process>,
     started: usize,
     late: LateWrites,
-    later: Vec<(Duration, Later)>,
+    pub(crate) later: Vec<(Duration, Later)>,
     /// Those that another process of their name follows once they have ended, and the pause before it.
-    followed_by: BTreeMap<ProcessId, (Duration, Traits)>,
+    pub(crate) followed_by: BTreeMap<ProcessId, (Duration, Traits)>,
     records: u64,
     shards_seen: usize,
 }
@@ -70,6 +65,7 @@ impl World {
             clock,
             table: MemoryStore::new(Name::new("application").expect("letters are a name")),
             has_hints: schedule.has_hints,
+            has_latecomer: schedule.has_latecomer,
             random: Rng::with_seed(!seed),
             processes: BTreeMap::new(),
             started: 0,
@@ -93,15 +89,7 @@ impl World {
             self.step();
         }
         self.calm();
-        let deadline = self.now() + SETTLE_WITHIN;
-        let mut unlike = self.unsettled();
-        while unlike.is_some() && self.now() < deadline {
-            self.step();
-            unlike = self.unsettled();
-        }
-        if unlike.is_none() {
-            unlike = self.moves_within(STAY_FOR);
-        }
+        let unlike = self.unlike_a_settled_one(schedule.settles_within());
         let mut facts = self.nature.facts();
         facts.note(format_args!("the end: {unlike:?}"));
         facts.see(&Observation::Finished { unlike: unlike.as_deref() });
@@ -112,7 +100,7 @@ impl World {
     }
 
     /// All processes live for one step, one after the other.
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let now = self.now() + STEP;
         self.clock.advance(STEP);
         let ids: Vec<ProcessId> = self.processes.keys().copied().collect();
@@ -121,14 +109,16 @@ impl World {
             if let Some(process) = self.processes.get_mut(id) {
                 process.live_until(now);
             }
+            for message in crate::panics::take() {
+                self.nature.facts().see(&Observation::Panicked { process: *id, message: &message });
+            }
         }
         self.nature.facts().now = now;
         self.bury_the_ended();
         self.late.arrived(now).into_iter().for_each(|write| carry_out_late(&self.table, &self.nature, write));
         self.do_what_is_due(now);
-        let is_time = |length: Duration| now.as_millis().is_multiple_of(length.as_millis());
-        if now < STORM && is_time(RECORD_EVERY) {
-            self.put(1);
+        if now < STORM && now.as_millis().is_multiple_of(RECORD_EVERY.as_millis()) {
+            self.put();
         }
     }
 
@@ -152,33 +142,50 @@ impl World {
         }
     }
 
-    fn do_what_is_due(&mut self, now: Duration) {
+    pub(crate) fn do_what_is_due(&mut self, now: Duration) {
         for (_, later) in self.later.extract_if(.., |(at, _)| *at <= now).collect::<Vec<_>>() {
             match later {
-                Later::Fair(name) => self.set_weather(name, Weather::Fair),
+                // Of the same trouble twice, the later end counts.
+                Later::Fair(_) | Later::Reachable | Later::Quick
+                    if self.later.iter().any(|(_, other)| *other == later) => {}
+                Later::Fair(name) => _ = self.nature.facts().weather.insert(name, Weather::Fair),
                 Later::Reachable => self.nature.facts().outage = false,
                 Later::Quick => self.nature.facts().slowness = Duration::ZERO,
-                Later::Follow(name) => self.each_named(name, |process| process.follow()),
+                Later::Follow(name) => _ = self.each_named(name, |process| process.follow()),
+                Later::Replace { name, pause, traits } => _ = self.replace(name, pause, traits),
                 Later::StartAgain { name, traits } => self.start(name, traits),
             }
         }
     }
 
-    fn each_named(&mut self, name: usize, mut act: impl FnMut(&mut Process)) {
-        self.processes.values_mut().filter(|process| process.name == name).for_each(&mut act);
+    /// Does something with the processes of that name, and counts them.
+    fn each_named(&mut self, name: usize, act: impl FnMut(&mut Process)) -> usize {
+        self.processes.values_mut().filter(|process| process.name == name).map(act).count()
     }
 
-    fn set_weather(&mut self, name: usize, weather: Weather) {
-        let ids = self.processes.values().filter(|process| process.name == name).map(|process| process.id);
-        self.nature.facts().weather.extend(ids.map(|id| (id, weather)));
+    /// Ends the processes of that name politely, each followed by another one after a pause. Tells how many they are.
+    fn replace(&mut self, name: usize, pause: Duration, traits: Traits) -> usize {
+        let of_that_name = self.processes.values().filter(|process| process.name == name && !process.is_leaving());
+        self.followed_by.extend(of_that_name.map(|process| (process.id, (pause, traits))));
+        self.each_named(name, |process| process.leave(Departure::ToReturn { within: GRACE }))
     }
 
-    fn start(&mut self, name: usize, traits: Traits) {
+    /// All processes of that name are gone. Tells how many they were.
+    fn crash(&mut self, name: usize) -> usize {
+        let crashed: Vec<_> = self.processes.extract_if(.., |_, process| process.name == name).collect();
+        for (process, _) in &crashed {
+            self.followed_by.remove(process);
+            self.nature.facts().see(&Observation::Crashed { process: *process });
+        }
+        crashed.len()
+    }
+
+    pub(crate) fn start(&mut self, name: usize, traits: Traits) {
         let (id, nature) = (self.started, self.nature.clone());
         self.started += 1;
         let seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(id as u64);
         let (table, late) = (self.table.clone(), self.late.clone());
-        let store = WeatherStore::new(table, nature, id, traits, self.has_hints, seed, late);
+        let store = WeatherStore::new(table, nature, (id, name), self.has_hints, seed, late);
         let source = ModelSource::new(self.kinesis.clone(), stream_name()).polling_every(POLL);
         let process = Process::start(id, name, traits, source, store, &self.nature).expect("a runtime without threads");
         let mut facts = self.nature.facts();
@@ -189,64 +196,81 @@ impl World {
     }
 
     fn happens(&mut self, Happening { what, .. }: &Happening) {
-        let now = self.now();
         self.nature.facts().note(format_args!("{what:?}"));
+        let hit = self.befalls(what);
+        *self.nature.facts().kinds.entry(what.kind()).or_default() += hit as u64;
+    }
+
+    /// Does it, and tells how many processes, or what else, it has befallen.
+    fn befalls(&mut self, what: &What) -> usize {
+        let now = self.now();
         match what.clone() {
             What::Start { name, traits } => self.start(name, traits),
-            What::Crash { name } => {
-                self.processes.retain(|_, process| process.name != name);
-                self.followed_by.retain(|id, _| self.processes.contains_key(id));
+            What::Crash { name } => return self.crash(name),
+            What::Leave { name } => return self.each_named(name, |process| process.leave(Departure::ForGood)),
+            What::Return { name, pause, traits } => return self.replace(name, pause, traits),
+            What::Deploy { every, pause, traits } => return self.deploy(every, pause, traits),
+            What::Freeze { name, length } => {
+                return self.each_named(name, |process| process.freeze_until(now + length));
             }
-            What::Leave { name } => self.each_named(name, |process| process.leave(Departure::ForGood)),
-            What::Return { name, pause, traits } => {
-                let within = Duration::from_secs(20);
-                let ids = self.processes.values().filter(|process| process.name == name).map(|process| process.id);
-                self.followed_by.extend(ids.map(|id| (id, (pause, traits))));
-                self.each_named(name, |process| process.leave(Departure::ToReturn { within }));
-            }
-            What::Freeze { name, length } => self.each_named(name, |process| process.freeze_until(now + length)),
             What::Weather { name, weather, length } => {
-                self.set_weather(name, weather);
+                self.nature.facts().weather.insert(name, weather);
                 self.later.push((now + length, Later::Fair(name)));
+                return self.each_named(name, |_| ());
             }
             What::Outage { length } => {
                 self.nature.facts().outage = true;
                 self.later.push((now + length, Later::Reachable));
             }
-            What::Burst { count } => self.put(count),
+            What::Burst { count } => (0..count).for_each(|_| self.put()),
             What::Slow { pause, length } => {
                 self.nature.facts().slowness = pause;
                 self.later.push((now + length, Later::Quick));
             }
             What::Fail { calls } => self.nature.facts().failures += calls,
             What::Panic { calls } => self.nature.facts().panics += calls,
+            What::PanicAtStart { calls } => self.nature.facts().panics_at_start += calls,
             What::Stream { fault } => self.kinesis.misbehave(fault),
             What::Unfollow { name, length } => {
-                self.each_named(name, |process| process.unfollow());
                 self.later.push((now + length, Later::Follow(name)));
+                return self.each_named(name, |process| process.unfollow());
             }
-            What::Split { .. } | What::Merge { .. } | What::Rescale { .. } => self.reshard(what),
+            What::Split { .. } | What::Merge { .. } | What::Rescale { .. } => return self.reshard(what),
         }
+        1
     }
 
-    fn reshard(&mut self, what: &What) {
+    /// Replaces all names, one after the other.
+    fn deploy(&mut self, every: Duration, pause: Duration, traits: Traits) -> usize {
+        let now = self.now();
+        let names: BTreeSet<usize> = self.processes.values().map(|process| process.name).collect();
+        let turns = names
+            .iter()
+            .zip(0..)
+            .map(|(name, turn)| (now + every * turn, Later::Replace { name: *name, pause, traits }));
+        self.later.extend(turns);
+        names.len()
+    }
+
+    /// Tells whether it could be done: what cannot be split or merged any more, the stream refuses.
+    fn reshard(&mut self, what: &What) -> usize {
         let open = self.kinesis.open_shards(STREAM).expect("the stream is there");
-        // What cannot be split or merged any more is left alone: the stream refuses it.
-        let _refused = match what {
+        let done = match what {
             What::Split { pick } => {
                 let shard = &open[pick % open.len()];
                 let range = shard.hash_range.expect("the model tells ranges");
                 let middle = range.start() + (range.end() - range.start()) / 2 + 1;
-                self.kinesis.split_shard(STREAM, &shard.id, middle)
+                self.kinesis.split_shard(STREAM, &shard.id, middle).is_ok()
             }
             What::Merge { pick } if open.len() > 1 => {
                 let index = pick % (open.len() - 1);
-                self.kinesis.merge_shards(STREAM, &open[index].id, &open[index + 1].id)
+                self.kinesis.merge_shards(STREAM, &open[index].id, &open[index + 1].id).is_ok()
             }
-            What::Rescale { shards } => self.kinesis.update_shard_count(STREAM, *shards),
-            _ => Ok(()),
+            What::Rescale { shards } => self.kinesis.update_shard_count(STREAM, *shards).is_ok(),
+            _ => false,
         };
         self.tell_of_new_shards();
+        usize::from(done)
     }
 
     fn tell_of_new_shards(&mut self) {
@@ -258,89 +282,18 @@ impl World {
         self.nature.facts().see(&Observation::Resharded { children: &children });
     }
 
-    fn put(&mut self, count: u64) {
-        for _ in 0..count {
-            let number = self.records;
-            let partition_key = format!("key-{}", self.random.u8(..));
-            let entry = PutEntry { partition_key, explicit_hash_key: None, data: number.to_string().into() };
-            let put = self.kinesis.put_record(STREAM, entry).expect("a small record");
-            self.records += 1;
-            self.nature.facts().produced(number, &put.shard);
-        }
+    /// Puts a record, into whichever shard its key leads to.
+    fn put(&mut self) {
+        let partition_key = format!("key-{}", self.random.u8(..));
+        self.put_entry(PutEntry { partition_key, explicit_hash_key: None, data: Default::default() });
     }
 
-    /// From now on nothing bad happens.
-    fn calm(&mut self) {
-        let now = self.now();
-        let due = std::mem::take(&mut self.later);
-        self.later.extend(due.into_iter().map(|(_, later)| (now, later)));
-        self.do_what_is_due(now);
-        self.kinesis.behave();
-        self.processes.values_mut().for_each(|process| process.thaw(now));
-        {
-            let mut facts = self.nature.facts();
-            facts.note(format_args!("calm"));
-            facts.weather.clear();
-            (facts.outage, facts.slowness, facts.failures, facts.panics) = (false, Duration::ZERO, 0, 0);
-        }
-        self.start(NAMES.len() - 1, Traits { clock_per_mille: 0, plan_version: 0, checkpoint_every_secs: 1 });
-    }
-
-    fn leases(&self) -> Vec<Lease> {
-        block_on_ready(self.table.list()).expect("memory does not fail")
-    }
-
-    /// What is still to come about before the fleet has settled.
-    fn unsettled(&self) -> Option<String> {
-        if !self.nature.facts().all_done() {
-            return Some("not all records are done".into());
-        }
-        if !self.followed_by.is_empty() || !self.later.is_empty() {
-            return Some("a process is still to come back".into());
-        }
-        if self.processes.values().any(Process::is_leaving) {
-            return Some("a process is still to leave".into());
-        }
-        let leases = self.leases();
-        let is_open = |lease: &&Lease| !lease.is_finished();
-        let mut counts: BTreeMap<&str, usize> =
-            self.processes.values().map(|process| (NAMES[process.name], 0)).collect();
-        if counts.len() < self.processes.len() {
-            return Some("of two processes of one name both go on".into());
-        }
-        for lease in leases.iter().filter(is_open) {
-            let reader = self.processes.values().find(|process| process.reads(lease));
-            match reader.and_then(|reader| counts.get_mut(NAMES[reader.name])) {
-                Some(count) => *count += 1,
-                None => return Some(format!("{} is not read", lease.key)),
-            }
-        }
-        let shards = self.kinesis.open_shards(STREAM).expect("the stream is there");
-        let shards: BTreeSet<&ShardId> = shards.iter().map(|shard| &shard.id).collect();
-        let leased: BTreeSet<&ShardId> = leases.iter().filter(is_open).map(|lease| &lease.key.shard).collect();
-        if leased != shards {
-            return Some(format!("the open shards are {shards:?}, and those with open leases {leased:?}"));
-        }
-        let (least, most) = (counts.values().min()?, counts.values().max()?);
-        (most - least > 1).then(|| format!("the fleet is not level: {counts:?}"))
-    }
-
-    /// Whether a lease changes hands, or the fleet does not stay level, within that time.
-    fn moves_within(&mut self, length: Duration) -> Option<String> {
-        let epochs = |leases: Vec<Lease>| -> Vec<_> {
-            leases.into_iter().filter(|lease| !lease.is_finished()).map(|lease| (lease.key, lease.epoch)).collect()
-        };
-        // What is on its way may still arrive.
-        let arrived = self.now() + worker_settings().heartbeat_interval * 3;
-        while self.now() < arrived {
-            self.step();
-        }
-        let before = epochs(self.leases());
-        let until = self.now() + length;
-        while self.now() < until {
-            self.step();
-        }
-        let after = epochs(self.leases());
-        (before != after).then(|| format!("leases moved although the fleet was level: from {before:?} to {after:?}"))
+    /// Puts a record whose payload is its number.
+    pub(crate) fn put_entry(&mut self, entry: PutEntry) {
+        let number = self.records;
+        let entry = PutEntry { data: number.to_string().into(), ..entry };
+        let put = self.kinesis.put_record(STREAM, entry).expect("a small record");
+        self.records += 1;
+        self.nature.facts().produced(number, &put.shard);
     }
 }

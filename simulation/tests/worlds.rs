@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use simulation::small_worlds::{Bounds, explore};
-use simulation::{be_quiet_about_planned_panics, simulate, simulate_only};
+use simulation::{simulate, simulate_only};
 
 #[test]
 fn the_same_seed_is_the_same_world_whatever_was_simulated_before() {
-    be_quiet_about_planned_panics();
     let first = simulate(42, true);
     let _other = simulate(43, false);
     let again = simulate(42, true);

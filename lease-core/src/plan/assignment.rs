@@ -7,7 +7,7 @@ use stream_types::Name;
 use super::Assignment;
 use super::quota::{Claim, quotas};
 use super::runnable::Lineage;
-use super::tie::{rank_of_lease, rank_of_worker};
+use super::tie::Ties;
 use crate::{Lease, WorkerRow};
 
 /// A runnable lease on its way to a target. Workers are meant by their index.
@@ -19,14 +19,14 @@ struct Candidate<'rows> {
 }
 
 /// Assigns every runnable lease. The workers are those that stay, ascending by name, at least one.
-pub(super) fn assign(workers: &[&WorkerRow], leases: &[&Lease]) -> Vec<Assignment> {
+pub(super) fn assign(workers: &[&WorkerRow], leases: &[&Lease], ties: Ties) -> Vec<Assignment> {
     let indices: BTreeMap<&Name, usize> = workers.iter().enumerate().map(|(index, row)| (&row.name, index)).collect();
     let lineage = Lineage::new(leases);
     let owner_of = |lease: &Lease| lease.owner.as_ref().and_then(|owner| indices.get(&owner.name).copied());
     let mut candidates: Vec<Candidate<'_>> = lineage
         .runnable()
         .into_iter()
-        .map(|lease| Candidate { lease, rank: rank_of_lease(&lease.key), owner: owner_of(lease), target: None })
+        .map(|lease| Candidate { lease, rank: ties.rank_of_lease(&lease.key), owner: owner_of(lease), target: None })
         .collect();
     // The workers, by index, that finished a free lease's parents.
     let parents_of = |candidate: &Candidate<'_>| -> Vec<usize> {
@@ -34,9 +34,10 @@ pub(super) fn assign(workers: &[&WorkerRow], leases: &[&Lease]) -> Vec<Assignmen
         owners.filter_map(|owner| indices.get(&owner.name).copied()).collect()
     };
 
+    let ranks: Vec<u64> = workers.iter().map(|row| ties.rank_of_worker(&row.name)).collect();
     let mut loads = vec![0; workers.len()];
     for group in groups(workers, &candidates) {
-        let mut seats = quotas(&claims(workers, &group, &candidates, &loads, parents_of), group.members.len());
+        let mut seats = quotas(&claims(workers, &ranks, &group, &candidates, &loads, parents_of), group.members.len());
         // Owners keep what they have, as far as their quota goes.
         settle(&mut candidates, &mut seats, &group, |candidate| candidate.owner.into_iter().collect());
         // Free children go where their parents were read. First to where the first parent was, by which the quotas count them: a
@@ -49,7 +50,7 @@ pub(super) fn assign(workers: &[&WorkerRow], leases: &[&Lease]) -> Vec<Assignmen
             parents_of_free(candidate).into_iter().take(1).collect()
         });
         settle(&mut candidates, &mut seats, &group, parents_of_free);
-        fill(&mut candidates, &mut seats, &group, workers);
+        fill(&mut candidates, &mut seats, &group, &ranks);
         group.members.iter().filter_map(|&member| candidates[member].target).for_each(|target| loads[target] += 1);
     }
 
@@ -93,20 +94,21 @@ fn groups(workers: &[&WorkerRow], candidates: &[Candidate<'_>]) -> Vec<Group> {
 
 fn claims(
     workers: &[&WorkerRow],
+    ranks: &[u64],
     group: &Group,
     candidates: &[Candidate<'_>],
     loads: &[usize],
     parents_of: impl Fn(&Candidate<'_>) -> Vec<usize>,
 ) -> Vec<Claim> {
     let capacity = |worker: &WorkerRow| worker.capacity.map_or(usize::MAX, |capacity| capacity.get() as usize);
-    let claim = |(row, load): (&&WorkerRow, &usize)| Claim {
+    let claim = |((row, load), rank): ((&&WorkerRow, &usize), &u64)| Claim {
         capacity: capacity(row),
         load: *load,
         owned: 0,
         children: 0,
-        rank: rank_of_worker(&row.name),
+        rank: *rank,
     };
-    let mut claims: Vec<Claim> = workers.iter().zip(loads).map(claim).collect();
+    let mut claims: Vec<Claim> = workers.iter().zip(loads).zip(ranks).map(claim).collect();
     for &member in &group.members {
         let candidate = &candidates[member];
         match candidate.owner {
@@ -143,9 +145,9 @@ fn settle(
 }
 
 /// Seats all other leases wherever there is room; those left over fit nowhere.
-fn fill(candidates: &mut [Candidate<'_>], seats: &mut [usize], group: &Group, workers: &[&WorkerRow]) {
-    let mut order: Vec<usize> = (0..workers.len()).collect();
-    order.sort_unstable_by_key(|&worker| (rank_of_worker(&workers[worker].name), worker));
+fn fill(candidates: &mut [Candidate<'_>], seats: &mut [usize], group: &Group, ranks: &[u64]) {
+    let mut order: Vec<usize> = (0..ranks.len()).collect();
+    order.sort_unstable_by_key(|&worker| (ranks[worker], worker));
     let mut room = order.into_iter().flat_map(|worker| std::iter::repeat_n(worker, seats[worker]));
     for &member in &group.members {
         let candidate = &mut candidates[member];

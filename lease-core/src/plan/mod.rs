@@ -38,6 +38,7 @@ use std::fmt;
 
 use stream_types::Name;
 
+use self::tie::Ties;
 use crate::{Lease, LeaseKey, WorkerId, WorkerRow};
 
 /// Which algorithm computes the plan. Workers of different builds must agree on one, or they would undo each other's
@@ -48,6 +49,17 @@ pub struct PlanVersion(pub u32);
 impl PlanVersion {
     /// The newest algorithm of this build.
     pub const LATEST: Self = Self(1);
+
+    /// A version after the latest that breaks ties the other way round: so that what happens when builds meet that plan
+    /// differently is tested before there is a second version.
+    #[cfg(feature = "testing")]
+    pub const REHEARSAL: Self = Self(Self::LATEST.0 + 1);
+
+    #[cfg(feature = "testing")]
+    const NEWEST_COMPUTED: Self = Self::REHEARSAL;
+
+    #[cfg(not(feature = "testing"))]
+    const NEWEST_COMPUTED: Self = Self::LATEST;
 }
 
 impl fmt::Display for PlanVersion {
@@ -134,11 +146,11 @@ pub fn plan(snapshot: &Snapshot<'_>) -> Plan {
     workers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     workers.dedup_by(|a, b| a.name == b.name);
     let version = workers.iter().map(|worker| worker.plan_version).min();
-    let version = version.map_or(PlanVersion::LATEST, |lowest| lowest.min(PlanVersion::LATEST));
+    let version = version.map_or(PlanVersion::LATEST, |lowest| lowest.min(PlanVersion::NEWEST_COMPUTED));
 
     workers.retain(|worker| !worker.leaving);
     let assignments = match &snapshot.leases {
-        Some(leases) if !workers.is_empty() => assignment::assign(&workers, leases),
+        Some(leases) if !workers.is_empty() => assignment::assign(&workers, leases, Ties::of(version)),
         _ => Vec::new(),
     };
     Plan { version, assignments }

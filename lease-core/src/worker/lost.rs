@@ -36,10 +36,4 @@ impl LostLeases {
             !(was_missed && lost.is_missed)
         });
     }
-
-    /// Forgets the leases that were taken since, given the epochs of those that are there. Whoever made one anew may not
-    /// have known it.
-    pub(super) fn settle(&mut self, epoch: impl Fn(&ShardId) -> Option<Epoch>) {
-        self.0.retain(|shard, lost| epoch(shard) <= Some(lost.epoch));
-    }
 }

@@ -143,6 +143,8 @@ impl Worker {
         let id = WorkerId { name, incarnation: Incarnation::first(nonce) };
         let row = WorkerRow {
             zone: settings.zone.clone(),
+            #[cfg(feature = "testing")]
+            plan_version: settings.plan_version,
             streams: Some(streams.keys().cloned().collect()),
             ..WorkerRow::registering(id, settings.capacity)
         };

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use stream_types::Name;
 
+#[cfg(feature = "testing")]
+use crate::plan::PlanVersion;
+
 /// How a worker behaves, checked as a whole by [`WorkerSettings::validate`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WorkerSettings {
@@ -24,6 +27,9 @@ pub struct WorkerSettings {
     pub capacity: Option<NonZeroU32>,
     /// Where the worker runs, shown to people.
     pub zone: Option<Name>,
+    /// The version of the plan that the worker announces, for tests of fleets of several builds.
+    #[cfg(feature = "testing")]
+    pub plan_version: PlanVersion,
 }
 
 impl Default for WorkerSettings {
@@ -35,6 +41,8 @@ impl Default for WorkerSettings {
             reconcile_interval: Duration::from_secs(60),
             capacity: None,
             zone: None,
+            #[cfg(feature = "testing")]
+            plan_version: PlanVersion::LATEST,
         }
     }
 }

@@ -85,7 +85,7 @@ impl Stream {
         self.lost.note(lease);
     }
 
-    /// The epoch of a lease that was lost, until it is taken again.
+    /// The epoch that a lease had when it was lost. Those given out since are higher.
     pub(super) fn lost_epoch(&self, shard: &ShardId) -> Option<Epoch> {
         self.lost.epoch(shard)
     }
@@ -217,10 +217,6 @@ impl Stream {
     pub(super) fn settle(&mut self, name: &Name, table: &Table) {
         let has_lease = |shard: &ShardId| table.get(&LeaseKey::new(name.clone(), shard.clone())).is_some();
         self.children.retain(|child, _| !has_lease(child));
-        self.lost.settle(|shard| {
-            let key = LeaseKey::new(name.clone(), shard.clone());
-            table.get(&key).map(|row| row.epoch)
-        });
         if self.listed.keys().all(has_lease) {
             self.listed.clear();
         }

@@ -299,6 +299,38 @@ mod tests {
         assert_eq!(table.get(&row.key), Some(&row), "a younger list shows that it is back");
     }
 
+    /// Else it would count as vanished, and be made anew.
+    #[test]
+    fn a_row_that_this_worker_has_deleted_is_gone_at_once_and_not_missed() {
+        let row = lease("tombstone");
+        let at = |seconds| Moment::START.after(Duration::from_secs(seconds));
+        let mut table = Table::default();
+        table.replace(vec![row.clone()], at(0));
+        table.deleted(&row.key, at(5));
+        assert_eq!(table.get(&row.key), None);
+        table.replace(vec![row.clone()], at(4));
+        assert_eq!(table.get(&row.key), None, "the list was asked for before");
+        table.replace(Vec::new(), at(6));
+        assert_eq!(table.take_vanished(), []);
+    }
+
+    #[test]
+    fn a_new_child_is_doubted_as_long_as_the_list_does_not_show_all_its_parents() {
+        let child = |parents: &[&str]| Lease {
+            parents: parents.iter().map(|id| id.parse().unwrap()).collect(),
+            ..lease("child")
+        };
+        let is_doubted = |parents: &[&str]| {
+            let mut table = Table::default();
+            table.replace(vec![lease("parent")], Moment::START);
+            table.replace(vec![lease("parent"), child(parents)], Moment::START);
+            table.is_unconfirmed(&child(parents).key)
+        };
+        assert!(!is_doubted(&["parent"]));
+        assert!(is_doubted(&["another"]));
+        assert!(is_doubted(&["parent", "another"]));
+    }
+
     /// A store that has lost its newest writes may show it in one row of many, by a list or by the answer to a write.
     #[test]
     fn a_row_that_has_become_older_is_told_until_it_is_younger_again() {

@@ -75,7 +75,7 @@ impl Worker {
 
     fn on_beat_written(&mut self, workers: Vec<WorkerRow>) {
         let was_valid = self.pulse.is_valid();
-        let was_cautious = !self.pulse.has_outlasted_predecessor();
+        let was_cautious = !self.pulse.has_outlasted_predecessor() || !self.pulse.has_looked_round();
         let Some(sent) = self.pulse.confirmed(self.now) else { return };
         self.floor_wanted = self.floor_wanted.filter(|since| sent < *since);
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use simulation::{Outcome, be_quiet_about_planned_panics, shrunk, simulate, simulate_only};
+use simulation::{Outcome, shrunk, simulate, simulate_only};
 
 const USAGE: &str = "\
 usage: cargo xtask sim [--seeds COUNT] [--from SEED] [--seconds SECONDS] [--until-broken]
@@ -33,7 +33,6 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    be_quiet_about_planned_panics();
     match parse(std::env::args().skip(1)) {
         Ok(Arguments { seed: Some(seed), only, trace, .. }) => one(seed, only.as_deref(), trace),
         Ok(arguments) => many(&arguments),
@@ -83,7 +82,7 @@ fn one(seed: u64, only: Option<&[usize]>, trace: bool) -> ExitCode {
 /// What was made to happen, and what was broken.
 fn tell(outcome: &Outcome) {
     println!("seed {}:", outcome.seed);
-    outcome.schedule.iter().enumerate().for_each(|(index, line)| println!("  {index:>2} {line}"));
+    outcome.schedule.iter().for_each(|line| println!("  {line}"));
     outcome.violations.iter().take(3).for_each(|violation| println!("  VIOLATION {violation}"));
 }
 
@@ -131,7 +130,13 @@ fn many(arguments: &Arguments) -> ExitCode {
             });
         }
     });
-    report(&sums.into_inner().expect("no thread panics with the lock"), start.elapsed())
+    let mut sums = sums.into_inner().expect("no thread panics with the lock");
+    sums.broken.sort_by_key(|outcome| outcome.seed);
+    if arguments.until_broken {
+        // Threads that were still at work may have broken more.
+        sums.broken.truncate(1);
+    }
+    report(&sums, start.elapsed())
 }
 
 impl Sums {

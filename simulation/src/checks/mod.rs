@@ -32,10 +32,10 @@ pub(crate) fn all_checks(schedule: &Schedule) -> Vec<Box<dyn Check>> {
         Box::new(children_after_parents::ChildrenAfterParents::default()),
         Box::new(stops_in_time::StopsInTime),
         Box::new(settles::Settles),
-        Box::new(no_bug::NoBug),
+        Box::new(no_bug::NoBug::default()),
     ];
     if schedule.kind != Kind::Any {
-        checks.push(Box::new(polite_repeats_nothing::PoliteRepeatsNothing::default()));
+        checks.push(Box::new(polite_repeats_nothing::PoliteRepeatsNothing::of(schedule.kind)));
     }
     checks
 }

@@ -1,12 +1,22 @@
-//! A consumer ends only as it was asked to, because another process bears its name, or because it cannot even begin.
+//! A consumer ends only as it was asked to, because another process bears its name, or because it cannot even begin; and nothing
+//! in it panics but what was to.
 //!
-//! A stream that does not answer at the start ends the process with an error that says so: somebody may have mistyped an address. Everything else that may happen here passes by itself, and must be outlasted.
+//! A stream that does not answer at the start ends the process with an error that says so: somebody may have mistyped an address.
+//! Everything else that may happen here passes by itself, and must be outlasted.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
-use crate::nature::Observation;
+use crate::nature::{Observation, ProcessId};
 
-#[derive(Debug)]
-pub(crate) struct NoBug;
+#[derive(Debug, Default)]
+pub(crate) struct NoBug {
+    /// The processes that live, and their names.
+    names: BTreeMap<ProcessId, usize>,
+    /// Those that have lived at the same time as another of their name. Which one registers first is open.
+    twins: BTreeSet<ProcessId>,
+    asked: BTreeSet<ProcessId>,
+}
 
 impl Check for NoBug {
     fn name(&self) -> &'static str {
@@ -14,13 +24,42 @@ impl Check for NoBug {
     }
 
     fn see(&mut self, observation: &Observation<'_>) -> Option<String> {
-        match observation {
-            Observation::Ended { process, error: Some(error) } => {
-                let is_honest = ["another process took over", "DescribeStreamSummary did not get through"];
-                let is_bug = !is_honest.iter().any(|text| error.contains(text));
-                is_bug.then(|| format!("process {process} ended: {error}"))
+        match *observation {
+            Observation::Started { process, name } => {
+                let others = self.names.iter().filter(|(_, other)| **other == name).map(|(other, _)| *other);
+                let others: Vec<ProcessId> = others.collect();
+                if !others.is_empty() {
+                    self.twins.extend(others.into_iter().chain([process]));
+                }
+                self.names.insert(process, name);
+                None
             }
+            Observation::Crashed { process } => {
+                self.names.remove(&process);
+                None
+            }
+            Observation::Ended { process, error } => {
+                self.names.remove(&process);
+                self.wrong_end(process, error)
+            }
+            Observation::Asked { process } => {
+                self.asked.insert(process);
+                None
+            }
+            Observation::Panicked { process, message } => Some(format!("process {process}: {message}")),
             _ => None,
         }
+    }
+}
+
+impl NoBug {
+    fn wrong_end(&self, process: ProcessId, error: Option<&str>) -> Option<String> {
+        let Some(error) = error else {
+            let is_wrong = !self.asked.contains(&process);
+            return is_wrong.then(|| format!("process {process} ended, and nobody has asked it to"));
+        };
+        let is_replaced = error.contains("another process took over") && self.twins.contains(&process);
+        let is_honest = is_replaced || error.contains("DescribeStreamSummary did not get through");
+        (!is_honest).then(|| format!("process {process} ended: {error}"))
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! An owner that others believe dead has stopped before they may take its leases: its validity ends earlier on its own clock
 //! than their patience on theirs, whatever the delays. So once a batch was begun under one epoch of a lease, none is begun under
-//! an earlier one; and under one epoch, all are begun by one process.
+//! an earlier one, nor one that was begun before gone on with; and under one epoch, all are begun by one process.
 //!
 //! But of two processes under one name, which is a mistake of whoever started them, the older learns by its own heartbeat that
-//! it was replaced. Until then it may read what the younger has taken, or given on; each does so under an epoch of its own.
+//! it was replaced. As long as it lives, it may read what the younger has taken, or given on; each does so under an epoch of its
+//! own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lease_core::{Epoch, LeaseKey};
 
@@ -17,9 +18,10 @@ use crate::nature::{Observation, ProcessId};
 #[derive(Debug, Default)]
 pub(crate) struct OneOwner {
     newest: BTreeMap<LeaseKey, (Epoch, ProcessId)>,
-    /// The youngest process of each name.
-    bearers: BTreeMap<usize, ProcessId>,
-    replaced: Vec<ProcessId>,
+    /// The processes that live, and their names.
+    names: BTreeMap<ProcessId, usize>,
+    /// Those of them beside which another of their name has lived. Which one registers first, and is replaced, is open.
+    twins: BTreeSet<ProcessId>,
 }
 
 impl Check for OneOwner {
@@ -30,10 +32,21 @@ impl Check for OneOwner {
     fn see(&mut self, observation: &Observation<'_>) -> Option<String> {
         match *observation {
             Observation::Started { process, name } => {
-                self.replaced.extend(self.bearers.insert(name, process));
+                let others = self.names.iter().filter(|(_, other)| **other == name).map(|(other, _)| *other);
+                let others: Vec<ProcessId> = others.collect();
+                if !others.is_empty() {
+                    self.twins.extend(others.into_iter().chain([process]));
+                }
+                self.names.insert(process, name);
+                None
+            }
+            Observation::Ended { process, .. } | Observation::Crashed { process } => {
+                self.names.remove(&process);
+                self.twins.remove(&process);
                 None
             }
             Observation::Begun { process, key, epoch } => self.begun(process, key, epoch),
+            Observation::Done { process, key, epoch, is_awake: true, .. } => self.gone_on(process, key, epoch),
             _ => None,
         }
     }
@@ -41,16 +54,22 @@ impl Check for OneOwner {
 
 impl OneOwner {
     fn begun(&mut self, process: ProcessId, key: &LeaseKey, epoch: Epoch) -> Option<String> {
-        let newest = self.newest.entry(key.clone()).or_insert((epoch, process));
-        let (newest_epoch, other) = *newest;
-        *newest = (*newest).max((epoch, process));
-        if newest_epoch > epoch && ![process, other].iter().any(|id| self.replaced.contains(id)) {
-            let before = format!("after process {other} began one under {newest_epoch}");
+        let (newest, other) = *self.newest.entry(key.clone()).or_insert((epoch, process));
+        self.newest.entry(key.clone()).and_modify(|newest| *newest = (*newest).max((epoch, process)));
+        if newest > epoch && !self.twins.contains(&process) {
+            let before = format!("after process {other} began one under {newest}");
             Some(format!("process {process} begins a batch of {key} under epoch {epoch}, {before}"))
-        } else if newest_epoch == epoch && other != process {
+        } else if newest == epoch && other != process {
             Some(format!("processes {process} and {other} both read {key} under epoch {epoch}"))
         } else {
             None
         }
+    }
+
+    fn gone_on(&self, process: ProcessId, key: &LeaseKey, epoch: Epoch) -> Option<String> {
+        let (newest, other) = *self.newest.get(key)?;
+        (newest > epoch && !self.twins.contains(&process)).then(|| {
+            format!("process {process} goes on with a batch of {key} under epoch {epoch}, although process {other} began one under {newest}")
+        })
     }
 }

@@ -10,11 +10,19 @@ use stream_types::ShardId;
 
 use super::Check;
 use crate::nature::Observation;
+use crate::schedule::Kind;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PoliteRepeatsNothing {
+    kind: Kind,
     done: BTreeMap<ShardId, usize>,
     is_excused: bool,
+}
+
+impl PoliteRepeatsNothing {
+    pub(crate) const fn of(kind: Kind) -> Self {
+        Self { kind, done: BTreeMap::new(), is_excused: false }
+    }
 }
 
 impl Check for PoliteRepeatsNothing {
@@ -25,8 +33,9 @@ impl Check for PoliteRepeatsNothing {
     fn see(&mut self, observation: &Observation<'_>) -> Option<String> {
         if matches!(observation, Observation::Lapsed) {
             self.is_excused = true;
+            return (self.kind == Kind::Polite).then(|| "a heartbeat is late although nothing holds it up".into());
         }
-        let Observation::Done { process, key, epoch, first, last } = observation else { return None };
+        let Observation::Done { process, key, epoch, first, last, .. } = observation else { return None };
         let done = self.done.entry(key.shard.clone()).or_default();
         let before = *done;
         *done = before.max(last + 1);
