@@ -135,11 +135,7 @@ where
             return Err(failure);
         }
         if batch.shard().checkpoints() == Checkpoints::Manual {
-            match batch.checkpoint().await {
-                // An earlier try of a larger batch has stored more.
-                Ok(()) | Err(CheckpointError::Backwards { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+            batch.checkpoint().await?;
         }
         for record in batch.records() {
             self.done.remove(&record.position());

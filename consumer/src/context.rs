@@ -41,7 +41,7 @@ pub(crate) enum Reply {
     /// A processor, until it is stored.
     Stored(oneshot::Sender<Result<(), CheckpointError>>),
     /// A processor that will store it itself.
-    Lent(oneshot::Sender<Result<OpenCheckpoint, CheckpointError>>),
+    Lent(oneshot::Sender<Result<Option<OpenCheckpoint>, CheckpointError>>),
 }
 
 impl ShardContext {
@@ -90,12 +90,13 @@ impl ShardContext {
         self.epoch
     }
 
-    /// Stores that everything up to the record, itself included, is done. Returns once that is certain.
+    /// Stores that everything up to the record, itself included, is done. Returns once that is certain; at once where it is
+    /// stored already, as for the first records of a batch that comes again after a failure.
     ///
     /// # Errors
     ///
-    /// The lease is lost, or a later position is stored already. While the lease table is out of reach this waits, for as
-    /// long as the worker's heartbeats are good; then it tells that the table is unavailable.
+    /// The lease is lost. While the lease table is out of reach this waits, for as long as the worker's heartbeats are good;
+    /// then it tells that the table is unavailable.
     pub async fn checkpoint(&self, record: &Record) -> Result<(), CheckpointError> {
         self.checkpoint_at(Position::After(record.position())).await
     }
@@ -119,10 +120,7 @@ impl ShardContext {
     ) -> Result<Option<OpenCheckpoint>, CheckpointError> {
         let (reply, answer) = oneshot::channel();
         self.send(position, Reply::Lent(reply)).await?;
-        match answer.await.unwrap_or(Err(CheckpointError::LeaseLost)) {
-            Err(CheckpointError::Backwards { .. }) => Ok(None),
-            answer => answer.map(Some),
-        }
+        answer.await.unwrap_or(Err(CheckpointError::LeaseLost))
     }
 
     pub(crate) async fn checkpoint_at(&self, position: Position) -> Result<(), CheckpointError> {

@@ -140,8 +140,9 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
                 })
             }
             event = self.calls.next() => event,
-            event = self.shards.next() => event,
+            // Before the end of the task that has asked for it.
             Some(request) = self.checkpoint_requests.recv() => Some(self.shards.expect_checkpoint(request)),
+            event = self.shards.next() => event,
             Some(request) = self.stream_requests.recv() => self.change_streams(request),
             () = next_hint(&mut self.hints) => Some(Event::Hinted),
             () = sleep_until_some(wake) => Some(Event::TimePassed),

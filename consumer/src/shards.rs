@@ -56,7 +56,7 @@ struct Handle {
     vitals: Vitals,
     waiting: Vec<Waiting>,
     /// A processor that wants to store its checkpoint itself.
-    opening: Option<oneshot::Sender<Result<OpenCheckpoint, CheckpointError>>>,
+    opening: Option<oneshot::Sender<Result<Option<OpenCheckpoint>, CheckpointError>>>,
 }
 
 /// A processor that waits for its checkpoint.
@@ -214,14 +214,15 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         &mut self,
         key: &LeaseKey,
         epoch: Epoch,
-        row: Result<(Expected, Lease), CheckpointError>,
+        row: Result<Option<(Expected, Lease)>, CheckpointError>,
     ) -> Option<oneshot::Receiver<Outcome<Lease>>> {
         let opening = self.handle(key, epoch).and_then(|handle| handle.opening.take());
         let (answer, settled) = match row {
-            Ok((expected, next)) => {
+            Ok(Some((expected, next))) => {
                 let (checkpoint, settled) = OpenCheckpoint::new(expected, next);
-                (Ok(checkpoint), Some(settled))
+                (Ok(Some(checkpoint)), Some(settled))
             }
+            Ok(None) => (Ok(None), None),
             Err(refusal) => (Err(refusal), None),
         };
         // A processor that no longer waits was stopped; the checkpoint is dropped, which says that it was not made.
@@ -241,7 +242,6 @@ impl<Factory: ProcessorFactory> Shards<Factory> {
         let Some(handle) = self.handle(key, epoch) else { return };
         let concerned = |waiting: &mut Waiting| match &result {
             Ok(stored) => waiting.position.may_advance_to(stored),
-            Err(CheckpointError::Backwards { asked, .. }) => waiting.position == *asked,
             Err(_) => true,
         };
         for waiting in handle.waiting.extract_if(.., concerned) {

@@ -349,3 +349,29 @@ impl RecordProcessor for Fragile {
         Ok(end.reached())
     }
 }
+
+/// Else a processor that checkpoints each record, and fails once, could never get past its first record again.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_comes_again_may_store_again_what_its_last_try_has_stored() {
+    for puts_away in [false, true] {
+        let mut world = World::new();
+        world.settings.checkpoints = Checkpoints::Manual;
+        let (policy, letters) = Letters::default().policy();
+        world.failure_policy = if puts_away { policy } else { FailurePolicy::Retry };
+        let last = ["0", "1", "2", "3"].map(|payload| world.put(payload))[3].clone();
+        let (stop, running) = world.start(async |batch: ShardBatch, attempt: u32| {
+            for record in batch.records() {
+                if record.data == "2" && attempt < 3 {
+                    return Err(io::Error::other("not yet"));
+                }
+                batch.shard().checkpoint(record).await.map_err(io::Error::other)?;
+            }
+            Ok(())
+        });
+        world.wait_until_noted("0 1 2 3: done").await;
+        assert_eq!(world.lease(0).await.position, Position::After(RecordPosition::whole(last)));
+        stop.cancel();
+        running.await.unwrap();
+        assert_eq!(letters.accepted(), Vec::<String>::new());
+    }
+}

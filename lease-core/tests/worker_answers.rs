@@ -40,6 +40,27 @@ fn what_was_taken_before_a_lapse_is_not_read_after_it() {
     }
 }
 
+/// The heartbeat says only that the worker was alive when it was sent. Meanwhile it was late, and others may have found it dead.
+#[test]
+fn what_was_taken_before_a_lapse_is_not_read_after_it_though_the_heartbeat_that_ends_it_was_sent_before() {
+    let mut stage = Stage::set(&[free_lease("shard", &[])]);
+    stage.beat();
+    stage.tell(Event::Hinted);
+    assert!(stage.beat().contains(&Command::ListLeases));
+    let slow = stage.heartbeat();
+    // A take goes out while the heartbeat is under way.
+    let commands = stage.tell(Event::LeasesListed(Ok(vec![free_lease("other", &[])])));
+    let [wanted] = taken(&commands)[..] else { panic!("{commands:?}") };
+    let wanted = wanted.clone();
+    while stage.worker.valid_until().is_some() {
+        stage.wake();
+    }
+    stage.written(slow);
+    assert!(stage.worker.valid_until().is_some(), "it is good for as long as it would have been");
+    let commands = stage.tell(Event::PutAnswered { key: wanted.key, answer: Ok(Outcome::Applied) });
+    assert!(!commands.iter().any(|command| matches!(command, Command::StartShard(_))), "{commands:?}");
+}
+
 /// What it knows of the leases is old, and so is what it wanted of them.
 #[test]
 fn a_late_worker_sends_only_heartbeats_whatever_it_hears() {

@@ -102,7 +102,7 @@ pub(crate) enum Weather {
     Silent,
     /// Writes are carried out long after their caller has given them up.
     Late,
-    /// Calls are carried out at once, and their replies come late: what a list shows is old by then.
+    /// Calls are long under way; or they are carried out at once, and their replies come late: what a list shows is old by then.
     Slow,
 }
 

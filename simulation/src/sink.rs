@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use consumer::{
-    CheckpointError, Checkpoints, DeadLetter, DeadLetters, EndReached, ProcessorFactory, RecordProcessor, ShardBatch,
-    ShardContext, ShardEnd,
+    Checkpoints, DeadLetter, DeadLetters, EndReached, ProcessorFactory, RecordProcessor, ShardBatch, ShardContext,
+    ShardEnd,
 };
 use lease_core::{Epoch, LeaseKey};
 use tokio::time::sleep;
@@ -150,11 +150,7 @@ impl RecordProcessor for ShardSink {
             self.sink.is_done(&given, *first..=*last);
         }
         if self.sink.traits.checkpoints == Checkpoints::Manual {
-            match batch.checkpoint().await {
-                // An earlier try of a larger batch has stored more.
-                Ok(()) | Err(CheckpointError::Backwards { .. }) => {}
-                Err(error) => return Err(io::Error::other(error)),
-            }
+            batch.checkpoint().await.map_err(io::Error::other)?;
         }
         Ok(())
     }

@@ -21,6 +21,9 @@ use crate::schedule::Weather;
 /// as well have taken place at its end, one after the other.
 pub(crate) const STEP: Duration = Duration::from_millis(50);
 
+/// For about as long a consumer waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(2_400);
+
 /// One memory table, and what happens to the calls of one process.
 #[derive(Debug)]
 pub(crate) struct WeatherStore {
@@ -57,6 +60,8 @@ enum LateCall {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Answered(Duration),
+    /// It is long under way, but its caller still waits.
+    Delayed(Duration),
     NeverSent(Duration),
     ReplyLost(Duration),
     Late(Duration),
@@ -69,6 +74,7 @@ impl Fate {
     const fn kind(self) -> Option<&'static str> {
         match self {
             Self::Answered(_) => None,
+            Self::Delayed(_) => Some("a call is long under way"),
             Self::NeverSent(_) => Some("a call is not sent"),
             Self::ReplyLost(_) => Some("a reply is lost"),
             Self::Late(_) => Some("a write is late"),
@@ -159,7 +165,8 @@ impl WeatherStore {
             (Weather::Silent, true) => Fate::CarriedOutInSilence,
             (Weather::Silent, false) => Fate::LostInSilence,
             (Weather::Late, true) => Fate::Late(long),
-            (Weather::Slow, _) => Fate::Answered(long.min(Duration::from_millis(2_400))),
+            (Weather::Slow, true) => Fate::Answered(long.min(PATIENCE)),
+            (Weather::Slow, false) => Fate::Delayed(long.min(PATIENCE)),
             (Weather::Fair | Weather::RepliesLost | Weather::Late, _) => Fate::Answered(usual),
         }
     }
@@ -183,6 +190,12 @@ impl WeatherStore {
             (Fate::Answered(latency), _) => {
                 let answer = act();
                 sleep(latency).await;
+                answer
+            }
+            (Fate::Delayed(delay), _) => {
+                sleep(delay).await;
+                let answer = act();
+                sleep(STEP).await;
                 answer
             }
             (Fate::NeverSent(latency), _) => {

@@ -253,9 +253,9 @@ pub(crate) const FINDINGS: &[Finding] = &[
         number: 21,
         undone: Fault {
             name: "a half of a batch that is stored already counts as a failure",
-            file: "consumer/src/by_key.rs",
-            before: "Ok(()) | Err(CheckpointError::Backwards { .. }) => {}",
-            after: "Ok(()) => {}",
+            file: "lease-core/src/worker/leases.rs",
+            before: "result: Ok(stored) });",
+            after: "result: Err(CheckpointError::Superseded) });",
         },
         shows: Shows::Test(
             "consumer",

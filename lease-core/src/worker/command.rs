@@ -69,8 +69,8 @@ pub enum Command {
         key: LeaseKey,
         /// Under which epoch it is read.
         epoch: Epoch,
-        /// What to put, and what must be there.
-        row: Result<(Expected, Lease), CheckpointError>,
+        /// What to put, and what must be there; nothing where all that it would store is stored already.
+        row: Result<Option<(Expected, Lease)>, CheckpointError>,
     },
     /// Nothing of the stream is read, listed or handed over any more, until the worker is asked to follow it again.
     DropStream {
@@ -211,14 +211,6 @@ pub enum CheckpointError {
     /// Another transaction of the same shard began before this one was given the row. There is one at a time.
     #[error("another checkpoint of this shard was begun while this one waited: begin one after the other")]
     Superseded,
-    /// A later position is stored already.
-    #[error("a checkpoint cannot go back from {stored} to {asked}")]
-    Backwards {
-        /// The position that is stored.
-        stored: Position,
-        /// The refused position.
-        asked: Position,
-    },
 }
 
 /// How a worker's life ended.

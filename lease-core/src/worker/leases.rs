@@ -130,33 +130,23 @@ impl Worker {
     }
 
     pub(super) fn on_checkpoint(&mut self, key: &LeaseKey, epoch: Epoch, position: Position) {
-        match self.may_checkpoint(key, epoch, &position) {
-            Ok(holding) => {
-                holding.unsaved = Some(position);
-                self.save(key);
-            }
-            Err(refusal) => {
-                self.commands.push(Command::ReportCheckpoint { key: key.clone(), epoch, result: Err(refusal) });
-            }
-        }
-    }
-
-    /// The lease whose reader may store this position now, or why it may not.
-    pub(super) fn may_checkpoint(
-        &mut self,
-        key: &LeaseKey,
-        epoch: Epoch,
-        position: &Position,
-    ) -> Result<&mut Holding, CheckpointError> {
-        let stored = self.table.newest_position(key);
+        let stored = self.table.get(key).map(|row| row.position.clone());
         let holding = self.holdings.get_mut(key).filter(|holding| holding.epoch == epoch);
-        let (Some(stored), Some(holding)) = (stored, holding) else { return Err(CheckpointError::LeaseLost) };
-        let newest = holding.unsaved.as_ref().unwrap_or(stored);
-        if newest.may_advance_to(position) {
-            Ok(holding)
-        } else {
-            Err(CheckpointError::Backwards { stored: newest.clone(), asked: position.clone() })
+        let (Some(stored), Some(holding)) = (stored, holding) else {
+            let result = Err(CheckpointError::LeaseLost);
+            self.commands.push(Command::ReportCheckpoint { key: key.clone(), epoch, result });
+            return;
+        };
+        // A batch that comes again after a failure is stored already, perhaps, up to where its processor failed.
+        if !stored.may_advance_to(&position) {
+            self.commands.push(Command::ReportCheckpoint { key: key.clone(), epoch, result: Ok(stored) });
+            return;
         }
+        holding.unsaved = Some(match holding.unsaved.take() {
+            Some(unsaved) => unsaved.furthest(position),
+            None => position,
+        });
+        self.save(key);
     }
 
     /// Writes the newest position that the reader wants stored, unless a write is under way; then it follows that one.
@@ -167,9 +157,9 @@ impl Worker {
         let me = self.id();
         let Some(holding) = self.holdings.get_mut(key) else { return };
         if let (Some(row), Some(position)) = (self.table.get(key).cloned(), holding.unsaved.take()) {
-            // Asked for while a row was on loan, and overtaken by it.
+            // Asked for while more was being stored.
             if !row.position.may_advance_to(&position) {
-                let result = Err(CheckpointError::Backwards { stored: row.position, asked: position });
+                let result = Ok(row.position);
                 self.commands.push(Command::ReportCheckpoint { key: key.clone(), epoch: row.epoch, result });
                 return;
             }

@@ -102,7 +102,8 @@ impl Pulse {
         self.failures = 0;
         // Tries to register are one heartbeat, which others may have seen since the first of them.
         let shown_since = if self.registered.is_none() { self.registering_since.unwrap_or(sent) } else { sent };
-        self.valid_since.get_or_insert(shown_since);
+        // A heartbeat that ends a lapse may have been sent before it: it does not undo that the worker was late.
+        self.valid_since.get_or_insert(if self.has_lapsed { now } else { shown_since });
         self.confirmed = Some(shown_since);
         let registered = *self.registered.get_or_insert(sent);
         if !self.has_looked_round() {

@@ -48,7 +48,7 @@ pub(crate) struct Process {
 }
 
 /// A row to be put by a transaction of the reader, and what must be there.
-pub(crate) type Loan = Result<(Expected, Lease), CheckpointError>;
+pub(crate) type Loan = Result<Option<(Expected, Lease)>, CheckpointError>;
 
 /// How often a process called the store.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
