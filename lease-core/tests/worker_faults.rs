@@ -298,25 +298,6 @@ fn a_held_lease_whose_row_went_back_is_read_again_from_where_the_row_stands() {
     assert_eq!(world.stops("a"), [StopReason::LeaseLost]);
 }
 
-/// A registry that has lost its newest rows shows a worker an earlier process of its own name. Nobody took over.
-#[test]
-fn a_registry_that_went_back_does_not_end_a_worker() {
-    let mut world = World::level(4, &["a", "b"]);
-    let old = world.row("a");
-    world.crash("a");
-    world.start("a");
-    world.run_until("level again", World::is_level);
-    world.run_for(LEASE_DURATION);
-    let (newer, before) = (world.row("a"), world.id("a"));
-    assert!(newer.incarnation.number > old.incarnation.number);
-    assert_eq!(block_on_ready(world.store.forget(&newer)).unwrap(), Outcome::Applied);
-    assert!(matches!(block_on_ready(world.store.heartbeat(&old)), Ok(lease_core::Beat::Written { .. })));
-    world.run_for(LEASE_DURATION);
-    world.run_until("level once more", World::is_level);
-    assert!(world.ending("a").is_none());
-    assert!(world.id("a").incarnation.number > before.incarnation.number);
-}
-
 /// Found by the simulation: the newcomer counted the dead one as alive, as it counts every row that it sees for the first time,
 /// and gave it a part of what it was itself given.
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stream_types::Name;
 
 use super::WorkerSettings;
-use crate::{Incarnation, Moment, WorkerRow};
+use crate::{Moment, WorkerRow};
 
 /// The rhythm of heartbeats, and the validity that confirmed ones give.
 #[derive(Debug, Clone, Hash)]
@@ -18,9 +18,7 @@ pub(super) struct Pulse {
     shortest_pause: Duration,
     validity: Duration,
     in_flight: Option<Beating>,
-    /// Who bore the name before this incarnation.
-    predecessor: Option<Incarnation>,
-    /// It has ended, and said that this one would come.
+    /// The process that bore the name before has ended, and said that this one would come.
     is_awaited: bool,
     /// The row as the registry has it.
     written: Option<WorkerRow>,
@@ -61,7 +59,6 @@ impl Pulse {
             shortest_pause: settings.shortest_pause(),
             validity: settings.validity(),
             in_flight: None,
-            predecessor: None,
             is_awaited: false,
             written: None,
             last_sent: None,
@@ -230,11 +227,6 @@ impl Pulse {
         self.is_valid() && self.written().is_some_and(|row| row.returns_within.is_some())
     }
 
-    /// Whether that is the incarnation that this one has succeeded. It cannot have taken over the name again.
-    pub(super) fn has_succeeded(&self, other: Incarnation) -> bool {
-        self.predecessor == Some(other)
-    }
-
     /// The row as the registry certainly has it: none is on its way.
     pub(super) fn written(&self) -> Option<&WorkerRow> {
         self.written.as_ref().filter(|_| self.in_flight.is_none())
@@ -243,7 +235,6 @@ impl Pulse {
     /// The name is borne by this other process: register again as its successor, at once.
     pub(super) fn succeed(&mut self, other: &WorkerRow, nonce: u64, now: Moment) {
         self.row.incarnation = other.incarnation.successor(nonce);
-        self.predecessor = Some(other.incarnation);
         self.is_awaited = other.returns_within.is_some();
         self.in_flight = None;
         self.registering_since = None;

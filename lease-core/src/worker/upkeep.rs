@@ -48,7 +48,10 @@ impl Worker {
             Ok(Beat::Replaced { by }) if !self.pulse.is_registered() => {
                 self.pulse.succeed(&by, self.nonce, self.now);
             }
-            Ok(Beat::Replaced { by }) if self.pulse.has_succeeded(by.incarnation) => self.register_again(),
+            // Whoever takes over a name bears a higher number than the row that it has found.
+            Ok(Beat::Replaced { by }) if by.incarnation.number <= self.pulse.row.incarnation.number => {
+                self.register_again();
+            }
             Ok(Beat::Replaced { by }) => self.end(Ending::Replaced { worker: self.id(), by: by.incarnation }),
             Err(kind) if !kind.is_retryable() && !self.pulse.is_registered() => self.end(Ending::Refused),
             Err(_) => {

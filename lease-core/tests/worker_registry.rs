@@ -1,0 +1,61 @@
+//! A registry that has lost its newest rows shows a worker an earlier process of its own name. Nobody took over: whoever does has
+//! seen the worker's row, and bears a higher number.
+
+mod common;
+
+use common::world::{LEASE_DURATION, World};
+use lease_core::testing::block_on_ready;
+use lease_core::{Beat, LeaseStore, Outcome, WorkerRow};
+
+/// The registry shows that row again instead of the one that "a" has now.
+fn goes_back(world: &World, old: &WorkerRow) {
+    let newest = world.row("a");
+    assert_eq!(block_on_ready(world.store.forget(&newest)).unwrap(), Outcome::Applied);
+    assert!(matches!(block_on_ready(world.store.heartbeat(old)), Ok(Beat::Written { .. })));
+}
+
+/// It registers once more, and reads on.
+fn goes_on(world: &mut World) {
+    let before = world.id("a");
+    world.run_for(LEASE_DURATION);
+    world.run_until("level once more", World::is_level);
+    assert_eq!(world.ending("a"), None);
+    assert!(world.id("a").incarnation.number > before.incarnation.number);
+}
+
+#[test]
+fn a_registry_that_went_back_does_not_end_a_worker() {
+    let mut world = World::level(4, &["a", "b"]);
+    let mut olds = vec![world.row("a")];
+    for _ in 0..2 {
+        world.crash("a");
+        world.start("a");
+        world.run_until("level again", World::is_level);
+        world.run_for(LEASE_DURATION);
+        assert!(world.row("a").incarnation.number > olds[0].incarnation.number);
+        // Its predecessor, then an older one; and each twice, as when one replica after the other turns out to be old.
+        for old in olds.iter().rev() {
+            for _ in 0..2 {
+                goes_back(&world, old);
+                goes_on(&mut world);
+            }
+        }
+        olds.push(world.row("a"));
+    }
+}
+
+/// The row goes with a process that leaves for good, so that the next one of its name begins at one again.
+#[test]
+fn a_registry_that_shows_a_worker_of_the_same_number_that_has_left_does_not_end_one() {
+    let mut world = World::level(4, &["a", "b"]);
+    let old = world.row("a");
+    world.leave("a");
+    world.run_until("it has left", |world| world.ending("a").is_some());
+    world.crash("a");
+    world.start("a");
+    world.run_until("level again", World::is_level);
+    world.run_for(LEASE_DURATION);
+    assert_eq!(world.row("a").incarnation.number, old.incarnation.number);
+    goes_back(&world, &old);
+    goes_on(&mut world);
+}
