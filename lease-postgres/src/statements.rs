@@ -12,16 +12,22 @@ use crate::schema::Schema;
 pub(crate) struct Statements {
     pub(crate) list: Arc<str>,
     pub(crate) get: Arc<str>,
-    pub(crate) insert: Arc<str>,
     /// In the user's transaction, which waits for a locked row as its owner wants it to.
-    pub(crate) update: Arc<str>,
+    pub(crate) in_users_transaction: Puts,
     /// In a transaction of its own, which does not wait long.
-    pub(crate) update_soon: Arc<str>,
+    pub(crate) in_own_transaction: Puts,
     pub(crate) delete: Arc<str>,
     pub(crate) heartbeat: Arc<str>,
     pub(crate) workers: Arc<str>,
     pub(crate) worker: Arc<str>,
     pub(crate) forget: Arc<str>,
+}
+
+/// What writes a lease.
+#[derive(Debug)]
+pub(crate) struct Puts {
+    pub(crate) insert: Arc<str>,
+    pub(crate) update: Arc<str>,
 }
 
 /// The columns that a write sets, with their parameters from `$4` on.
@@ -47,6 +53,11 @@ const LEASE_VALUES: [(&str, &str); 15] = [
 /// tried again.
 const LONGEST_LOCK_MILLIS: u32 = 200;
 
+/// After how long the server ends a transaction of the store's own that is not committed. Behind a proxy that pools transactions, the
+/// commit is a step of its own: a process that is gone by then, or frozen, would keep the row locked for as long as the server
+/// believes in its connection, which may be hours.
+const LONGEST_IDLE_MILLIS: u32 = 5_000;
+
 impl Statements {
     pub(crate) fn new(schema: &Schema) -> Self {
         let (leases, workers) = (format!("{}.leases", schema.quoted()), format!("{}.workers", schema.quoted()));
@@ -59,7 +70,10 @@ impl Statements {
         let statement = |text: String| Arc::from(text);
         // The row may be locked by a transaction of somebody who is frozen in the middle of it. To wait for that would keep one
         // connection after the other, until none is left for heartbeats.
-        let soon = format!("(SELECT set_config('lock_timeout', '{LONGEST_LOCK_MILLIS}', true)) IS NOT NULL");
+        let soon = format!(
+            "(SELECT set_config('lock_timeout', '{LONGEST_LOCK_MILLIS}', true) \
+             || set_config('idle_in_transaction_session_timeout', '{LONGEST_IDLE_MILLIS}', true)) IS NOT NULL"
+        );
         // With the row in hand, the transaction may take its time: a commit that notifies waits for those before it.
         let at_leisure = "set_config('lock_timeout', '0', true)";
         // A write returns a row; on the way it notifies, if it is given a channel.
@@ -71,30 +85,38 @@ impl Statements {
                 "SELECT {lease_columns} FROM {leases} WHERE application = $1 ORDER BY stream, shard"
             )),
             get: statement(format!("SELECT {lease_columns} FROM {leases} WHERE {this_lease}")),
-            insert: statement(format!(
-                "INSERT INTO {leases} (application, stream, shard, {names}) VALUES ($1, $2, $3, {values}) \
-                 ON CONFLICT DO NOTHING RETURNING {notify_19}"
-            )),
-            update: statement(format!(
-                "UPDATE {leases} SET {settings}, updated_at = now() WHERE {this_lease} AND version = $20 \
-                 RETURNING {notify_19}"
-            )),
-            update_soon: statement(format!(
-                "UPDATE {leases} SET {settings}, updated_at = now() WHERE {this_lease} AND version = $20 AND {soon} \
-                 RETURNING {at_leisure}, {notify_19}"
-            )),
+            in_users_transaction: Puts {
+                insert: statement(format!(
+                    "INSERT INTO {leases} (application, stream, shard, {names}) VALUES ($1, $2, $3, {values}) \
+                     ON CONFLICT DO NOTHING RETURNING {notify_19}"
+                )),
+                update: statement(format!(
+                    "UPDATE {leases} SET {settings}, updated_at = now() WHERE {this_lease} AND version = $20 \
+                     RETURNING {notify_19}"
+                )),
+            },
+            in_own_transaction: Puts {
+                insert: statement(format!(
+                    "INSERT INTO {leases} (application, stream, shard, {names}) SELECT $1, $2, $3, {values} \
+                     WHERE {soon} ON CONFLICT DO NOTHING RETURNING {at_leisure}, {notify_19}"
+                )),
+                update: statement(format!(
+                    "UPDATE {leases} SET {settings}, updated_at = now() WHERE {this_lease} AND version = $20 AND {soon} \
+                     RETURNING {at_leisure}, {notify_19}"
+                )),
+            },
             delete: statement(format!(
                 "DELETE FROM {leases} WHERE {this_lease} AND version = $4 AND {soon} RETURNING 1"
             )),
             // The rule of WorkerRow::may_replace.
             heartbeat: statement(format!(
                 "INSERT INTO {workers} AS stored (application, {worker_columns}) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+                 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 WHERE {soon} \
                  ON CONFLICT (application, name) DO UPDATE SET number = $3, nonce = $4, heartbeat = $5, \
                  generation = $6, capacity = $7, zone = $8, plan_version = $9, leaving = $10, returns_within_ms = $11, \
                  streams = $12, updated_at = now() \
                  WHERE (stored.number = $3 AND stored.nonce = $4 AND stored.heartbeat <= $5) \
-                 OR ($5 = {registers} AND stored.number < $3) RETURNING {notify_13}"
+                 OR ($5 = {registers} AND stored.number < $3) RETURNING {at_leisure}, {notify_13}"
             )),
             workers: statement(format!("SELECT {worker_columns} FROM {workers} WHERE application = $1 ORDER BY name")),
             worker: statement(format!("SELECT {worker_columns} FROM {workers} WHERE application = $1 AND name = $2")),
@@ -103,7 +125,7 @@ impl Statements {
                  AND heartbeat = $5 AND generation = $6 AND capacity IS NOT DISTINCT FROM $7 \
                  AND zone IS NOT DISTINCT FROM $8 AND plan_version = $9 AND leaving = $10 \
                  AND returns_within_ms IS NOT DISTINCT FROM $11 AND streams IS NOT DISTINCT FROM $12 \
-                 RETURNING {notify_13}"
+                 AND {soon} RETURNING {at_leisure}, {notify_13}"
             )),
         }
     }

@@ -19,7 +19,7 @@ use crate::hints::PostgresHints;
 use crate::row::{self, Statement, column_number};
 use crate::schema::Schema;
 use crate::session::Session;
-use crate::statements::Statements;
+use crate::statements::{Puts, Statements};
 
 /// The leases and workers of one application, in two Postgres tables. Clones share their connections.
 #[derive(Clone)]
@@ -108,12 +108,12 @@ impl PostgresStore {
         expected: Expected,
         next: &Lease,
     ) -> Result<Outcome<Lease>, StoreError> {
-        self.put_by(&self.statements.update, connection, expected, next).await
+        self.put_by(&self.statements.in_users_transaction, connection, expected, next).await
     }
 
     async fn put_by(
         &self,
-        update: &Arc<str>,
+        puts: &Puts,
         connection: &mut PgConnection,
         expected: Expected,
         next: &Lease,
@@ -121,8 +121,8 @@ impl PostgresStore {
         StoreError::check_version(expected, next)?;
         let operation = StoreOperation::Put;
         let text = match expected {
-            Expected::Absent => &self.statements.insert,
-            Expected::Version(_) => update,
+            Expected::Absent => &puts.insert,
+            Expected::Version(_) => &puts.update,
         };
         let statement = row::bind_lease(self.lease_statement(text, &next.key), next)?;
         let statement = statement.bind(self.channel_if(next.last_change.is_news()));
@@ -238,8 +238,8 @@ impl LeaseStore for PostgresStore {
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
         let mut session = self.session(StoreOperation::Put).await?;
-        let update = &self.statements.update_soon;
-        let outcome = self.put_by(update, session.connection(), expected, next).await?;
+        let puts = &self.statements.in_own_transaction;
+        let outcome = self.put_by(puts, session.connection(), expected, next).await?;
         session.close(StoreOperation::Put).await?;
         Ok(outcome)
     }

@@ -39,6 +39,8 @@ struct Network {
     roughness: AtomicU8,
     /// What the request says whose answer is to be lost.
     doomed: Mutex<Option<String>>,
+    /// What the last request says that passes.
+    last: Mutex<Option<String>>,
     lost: AtomicU64,
 }
 
@@ -57,6 +59,7 @@ impl RoughProxy {
         let network = Arc::new(Network {
             roughness: AtomicU8::new(Roughness::Fair as u8),
             doomed: Mutex::default(),
+            last: Mutex::default(),
             lost: AtomicU64::default(),
         });
         let (mut accepting, shared) = (JoinSet::new(), Arc::clone(&network));
@@ -68,6 +71,25 @@ impl RoughProxy {
             }
         });
         Self { address, network, _accepting: accepting }
+    }
+
+    /// A proxy in front of the server of that URL, which is on this machine.
+    ///
+    /// # Panics
+    ///
+    /// The URL has no address of this machine, or no port is free.
+    pub async fn before(url: &str) -> Self {
+        Self::start(address_in(url)).await
+    }
+
+    /// The URL of the same server behind this proxy.
+    ///
+    /// # Panics
+    ///
+    /// The URL has no address of this machine.
+    #[must_use]
+    pub fn instead_of(&self, url: &str) -> String {
+        url.replacen(&address_in(url).to_string(), &self.address.to_string(), 1)
     }
 
     /// Where it listens.
@@ -90,11 +112,28 @@ impl RoughProxy {
         *self.network.doomed.lock().expect("no task panics") = Some(text.to_owned());
     }
 
+    /// The network falls silent once the next request with that text in it has passed, as if the client were frozen.
+    ///
+    /// # Panics
+    ///
+    /// A task of the proxy has panicked.
+    pub fn fall_silent_after(&self, text: &str) {
+        *self.network.last.lock().expect("no task panics") = Some(text.to_owned());
+    }
+
     /// How many answers were lost so.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.network.lost.load(Ordering::SeqCst)
     }
+}
+
+/// The address in a URL such as `scheme://user@127.0.0.1:1234/path`.
+fn address_in(url: &str) -> SocketAddr {
+    let (_, rest) = url.split_once("://").expect("a URL");
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let text = rest.split('/').next().expect("a host and a port").replace("localhost", "127.0.0.1");
+    text.parse().expect("an address of this machine")
 }
 
 impl Network {
@@ -114,10 +153,19 @@ impl Network {
 
     /// Whether the answer to this request is to be lost. Such requests are small: each comes in one piece.
     fn dooms(&self, request: &[u8]) -> bool {
-        let mut doomed = self.doomed.lock().expect("no task panics");
-        let is_doomed = doomed.take_if(|text| request.windows(text.len()).any(|part| part == text.as_bytes()));
-        is_doomed.is_some()
+        takes(&self.doomed, request)
     }
+
+    /// Whether this request is the last that passes.
+    fn ends_with(&self, request: &[u8]) -> bool {
+        takes(&self.last, request)
+    }
+}
+
+/// Whether the request has the text in it that is looked for. It is looked for once.
+fn takes(text: &Mutex<Option<String>>, request: &[u8]) -> bool {
+    let mut text = text.lock().expect("no task panics");
+    text.take_if(|text| request.windows(text.len()).any(|part| part == text.as_bytes())).is_some()
 }
 
 async fn pass_on(mut client: TcpStream, server: SocketAddr, network: Arc<Network>) {
@@ -159,6 +207,9 @@ async fn pass_requests(
         }
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
+        }
+        if network.ends_with(&buffer[..count]) {
+            network.roughness.store(Roughness::Silent as u8, Ordering::SeqCst);
         }
     }
 }

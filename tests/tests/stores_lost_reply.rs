@@ -1,26 +1,11 @@
 //! A write whose reply was lost, the connection having been cut after it, is found to be one's own when it is sent again.
 
-use std::net::SocketAddr;
-
 use lease_core::testing::{lease, worker, worker_row};
 use lease_core::{Beat, Expected, LeaseStore, Outcome, StoreErrorKind, WorkerRow};
 use lease_postgres::PostgresStore;
 use sqlx::postgres::PgPoolOptions;
 use tests::backends::{Backend, Dynamodb, Postgres, Redis};
 use tests::rough_proxy::RoughProxy;
-
-/// The address in a URL such as `scheme://user@127.0.0.1:1234/path`.
-fn address(url: &str) -> SocketAddr {
-    let (_, rest) = url.split_once("://").expect("a URL");
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-    let text = rest.split('/').next().expect("a host and a port").replace("localhost", "127.0.0.1");
-    text.parse().expect("an address of this machine")
-}
-
-/// The URL of the same server behind the proxy.
-fn behind(url: &str, proxy: &RoughProxy) -> String {
-    url.replacen(&address(url).to_string(), &proxy.address().to_string(), 1)
-}
 
 /// `cut` goes through the proxy, `whole` does not.
 async fn finds_its_own_writes(cut: &dyn LeaseStore, whole: &dyn LeaseStore, proxy: &RoughProxy) {
@@ -70,10 +55,13 @@ async fn a_lost_reply_of_postgres() {
     let Some(place) = Postgres::fresh() else { return };
     let application = worker("application").name;
     let whole = place.store(application.clone()).await;
-    let proxy = RoughProxy::start(address(&place.url)).await;
+    let proxy = RoughProxy::before(&place.url).await;
     // One connection, whose statements stay prepared.
-    let pool =
-        PgPoolOptions::new().max_connections(1).connect(&behind(&place.url, &proxy)).await.expect("the server answers");
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect(&proxy.instead_of(&place.url))
+        .await
+        .expect("the server answers");
     let cut = PostgresStore::from_pool(pool, application).in_schema(place.schema.clone());
     finds_its_own_writes(&cut, &whole, &proxy).await;
 }
@@ -81,8 +69,8 @@ async fn a_lost_reply_of_postgres() {
 #[tokio::test]
 async fn a_lost_reply_of_redis() {
     let Some(place) = Redis::fresh() else { return };
-    let proxy = RoughProxy::start(address(&place.url)).await;
-    let through = place.behind(behind(&place.url, &proxy));
+    let proxy = RoughProxy::before(&place.url).await;
+    let through = place.behind(proxy.instead_of(&place.url));
     let application = worker("application").name;
     let (cut, whole) = (through.open(application.clone()).await, place.open(application).await);
     finds_its_own_writes(&*cut, &*whole, &proxy).await;
@@ -91,8 +79,8 @@ async fn a_lost_reply_of_redis() {
 #[tokio::test]
 async fn a_lost_reply_of_dynamodb() {
     let Some(place) = Dynamodb::fresh() else { return };
-    let proxy = RoughProxy::start(address(&place.url)).await;
-    let through = place.behind(behind(&place.url, &proxy));
+    let proxy = RoughProxy::before(&place.url).await;
+    let through = place.behind(proxy.instead_of(&place.url));
     let application = worker("application").name;
     let (cut, whole) = (through.open(application.clone()).await, place.open(application).await);
     finds_its_own_writes(&*cut, &*whole, &proxy).await;

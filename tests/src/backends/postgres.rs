@@ -47,6 +47,16 @@ impl Postgres {
         self.opened.get_or_init(open).await.for_application(application.clone())
     }
 
+    /// The store behind another address, as behind a proxy that pools transactions. Its tables are there.
+    ///
+    /// # Panics
+    ///
+    /// That address does not answer.
+    pub async fn pooled_store_at(&self, url: &str, application: Name) -> PostgresStore {
+        let store = PostgresStore::connect(url, application).await.expect("the server answers");
+        store.in_schema(self.schema.clone()).without_hints()
+    }
+
     /// A schema of its own at that URL.
     #[must_use]
     pub fn at(url: String) -> Self {
