@@ -9,7 +9,8 @@ use stream_types::{InvalidName, Name, StartPosition, Timestamp};
 /// The settings of a consumer, apart from its components. Checked as a whole when the consumer is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerSettings {
-    /// The times that the fleet lives by. All its workers should have the same.
+    /// The times that the worker lives by. Others wait for it by what it says of them, so that they may differ within a fleet, as
+    /// while a change is rolled out.
     pub worker: WorkerSettings,
     /// Where an application starts that has never read a stream, unless the stream has a starting position of its own.
     /// Default: the horizon.

@@ -178,6 +178,9 @@ impl WorkerRow {
         if let Some(streams) = &self.streams {
             fields.set("streams", FieldValue::Texts(streams.iter().map(ToString::to_string).collect()));
         }
+        if let Some(lease_duration) = self.lease_duration {
+            fields.number("lease_duration_ms", u64::try_from(lease_duration.as_millis()).unwrap_or(u64::MAX));
+        }
         fields
     }
 
@@ -209,6 +212,7 @@ impl WorkerRow {
             leaving: reader.flag("leaving")?,
             returns_within: reader.optional_number("returns_within_ms")?.map(Duration::from_millis),
             streams: reader.optional_texts("streams")?.map(|streams| streams.into_iter().collect()),
+            lease_duration: reader.optional_number("lease_duration_ms")?.map(Duration::from_millis),
         })
     }
 }

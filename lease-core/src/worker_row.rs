@@ -35,6 +35,9 @@ pub struct WorkerRow {
     /// The streams that the worker follows: it gets no lease of any other. Absent in the rows of builds that followed one
     /// stream per application, which take any lease.
     pub streams: Option<BTreeSet<Name>>,
+    /// After how long a silence the others may take the worker's leases: it stops by itself a little before. Absent in the rows
+    /// of builds that did not say; there, all workers of an application had to have the same.
+    pub lease_duration: Option<Duration>,
 }
 
 impl WorkerRow {
@@ -55,6 +58,7 @@ impl WorkerRow {
             leaving: false,
             returns_within: None,
             streams: None,
+            lease_duration: None,
         }
     }
 
@@ -77,9 +81,16 @@ impl WorkerRow {
         self.heartbeat == Self::REGISTERS || self.leaving
     }
 
-    /// For how long the worker may be silent before it counts as dead.
+    /// The lease duration that the worker lives by; the observer's own, where its row does not tell.
     #[must_use]
-    pub fn patience(&self, lease_duration: Duration) -> Duration {
+    pub fn lease_duration_or(&self, own: Duration) -> Duration {
+        self.lease_duration.unwrap_or(own)
+    }
+
+    /// For how long the worker may be silent before it counts as dead, to an observer of that lease duration.
+    #[must_use]
+    pub fn patience(&self, own: Duration) -> Duration {
+        let lease_duration = self.lease_duration_or(own);
         self.returns_within.map_or(lease_duration, |within| within.max(lease_duration))
     }
 

@@ -10,7 +10,7 @@ use lease_core::{Beat, LeaseStore, Outcome, WorkerRow};
 /// The registry shows that row again instead of the one that "a" has now.
 fn goes_back(world: &World, old: &WorkerRow) {
     let newest = world.row("a");
-    assert_eq!(block_on_ready(world.store.forget(&newest)).unwrap(), Outcome::Applied);
+    assert_eq!(block_on_ready(world.store.forget(&newest)).expect("memory does not fail"), Outcome::Applied);
     assert!(matches!(block_on_ready(world.store.heartbeat(old)), Ok(Beat::Written { .. })));
 }
 

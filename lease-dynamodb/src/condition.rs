@@ -15,7 +15,7 @@ pub(crate) struct Condition {
 }
 
 /// The fields of a worker's row that may be absent.
-const OPTIONAL: [&str; 4] = ["capacity", "returns_within_ms", "streams", "zone"];
+const OPTIONAL: [&str; 5] = ["capacity", "lease_duration_ms", "returns_within_ms", "streams", "zone"];
 
 impl Condition {
     pub(crate) fn of(expected: Expected) -> Self {

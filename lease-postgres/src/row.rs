@@ -1,5 +1,7 @@
 //! Rows of the tables as the named fields of lease-core: each column bears the name of its field.
 
+use std::time::Duration;
+
 use lease_core::{FieldValue, Lease, RowFields, StoreError, StoreErrorKind, StoreOperation, WorkerRow};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -14,7 +16,7 @@ pub(crate) const LEASE_COLUMNS: &str = "stream, shard, version, epoch, owner_nam
 
 /// What is read of a worker.
 pub(crate) const WORKER_COLUMNS: &str = "name, number, nonce, heartbeat, generation, capacity, zone, plan_version, leaving, returns_within_ms, \
-     streams";
+     streams, lease_duration_ms";
 
 pub(crate) type Statement<'sql> = Query<'sql, Postgres, PgArguments>;
 
@@ -54,6 +56,7 @@ pub(crate) fn bind_lease<'sql>(statement: Statement<'sql>, lease: &Lease) -> Res
 pub(crate) fn bind_worker<'sql>(statement: Statement<'sql>, row: &WorkerRow) -> Result<Statement<'sql>, StoreError> {
     let number = |number| column_number(number, StoreOperation::Heartbeat);
     let streams = row.streams.as_ref().map(|streams| streams.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let milliseconds = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     Ok(statement
         .bind(row.name.to_string())
         .bind(number(row.incarnation.number)?)
@@ -64,8 +67,9 @@ pub(crate) fn bind_worker<'sql>(statement: Statement<'sql>, row: &WorkerRow) -> 
         .bind(row.zone.as_ref().map(ToString::to_string))
         .bind(i64::from(row.plan_version.0))
         .bind(row.leaving)
-        .bind(row.returns_within.map(|within| i64::try_from(within.as_millis()).unwrap_or(i64::MAX)))
-        .bind(streams))
+        .bind(row.returns_within.map(milliseconds))
+        .bind(streams)
+        .bind(row.lease_duration.map(milliseconds)))
 }
 
 /// Reads a lease.

@@ -24,10 +24,10 @@ impl Default for Schema {
 
 impl Schema {
     /// What the tables are marked with, so that tables of another version, or of others, are told apart.
-    pub(crate) const MARK: &'static str = "leasehold 3";
+    pub(crate) const MARK: &'static str = "leasehold 4";
 
     /// What earlier versions marked them with. The statements bring these up to date.
-    pub(crate) const EARLIER_MARKS: [&'static str; 2] = ["leasehold 1", "leasehold 2"];
+    pub(crate) const EARLIER_MARKS: [&'static str; 3] = ["leasehold 1", "leasehold 2", "leasehold 3"];
 
     /// The longest identifier that Postgres keeps whole, in bytes.
     const MAX_BYTES: usize = 63;
@@ -54,7 +54,7 @@ impl Schema {
     }
 
     /// The statements that create the tables in the schema.
-    pub(crate) fn table_statements(&self) -> [String; 6] {
+    pub(crate) fn table_statements(&self) -> [String; 7] {
         let (schema, mark) = (self.quoted(), Self::MARK);
         [
             format!(
@@ -99,6 +99,7 @@ impl Schema {
             ),
             format!("ALTER TABLE {schema}.workers ADD COLUMN IF NOT EXISTS returns_within_ms bigint"),
             format!("ALTER TABLE {schema}.workers ADD COLUMN IF NOT EXISTS streams text[]"),
+            format!("ALTER TABLE {schema}.workers ADD COLUMN IF NOT EXISTS lease_duration_ms bigint"),
             format!("COMMENT ON TABLE {schema}.leases IS '{mark}'"),
             format!("COMMENT ON TABLE {schema}.workers IS '{mark}'"),
         ]

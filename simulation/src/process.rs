@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep, sleep_until};
 
 use crate::nature::{Nature, Observation, ProcessId};
-use crate::schedule::{DeliveryKind, NAMES, Traits};
+use crate::schedule::{DeliveryKind, LEISURELY, NAMES, Traits};
 use crate::sink::Sink;
 use crate::weather_store::WeatherStore;
 
@@ -50,15 +50,19 @@ pub(crate) fn stream_name() -> Name {
     Name::new(STREAM).expect("letters are a name")
 }
 
-/// The times that all fleets live by.
-pub(crate) fn worker_settings() -> WorkerSettings {
-    WorkerSettings { reconcile_interval: Duration::from_secs(15), ..WorkerSettings::default() }
+/// The times that a process lives by.
+pub(crate) fn worker_settings(traits: Traits) -> WorkerSettings {
+    let usual = WorkerSettings::default();
+    let (lease_duration, heartbeat_interval) =
+        if traits.is_leisurely { LEISURELY } else { (usual.lease_duration, usual.heartbeat_interval) };
+    let (reconcile_interval, plan_version) = (Duration::from_secs(15), traits.plan_version);
+    WorkerSettings { lease_duration, heartbeat_interval, reconcile_interval, plan_version, ..usual }
 }
 
 /// For how long a confirmed heartbeat is good: the lease duration less a tenth. Said once more, so that a worker that lives by
 /// another rule is found out.
-pub(crate) fn validity() -> Duration {
-    let lease_duration = worker_settings().lease_duration;
+pub(crate) fn validity(traits: Traits) -> Duration {
+    let lease_duration = worker_settings(traits).lease_duration;
     lease_duration - lease_duration / 10
 }
 
@@ -74,12 +78,12 @@ impl Process {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
         let (source, store) = (Arc::new(source), Arc::new(store));
         let settings = ConsumerSettings {
-            worker: WorkerSettings { plan_version: traits.plan_version, ..worker_settings() },
+            worker: worker_settings(traits),
             checkpoints: traits.checkpoints,
             drain_deadline: Duration::from_secs(20),
             ..ConsumerSettings::default()
         };
-        let validity = validity();
+        let validity = validity(traits);
         let sink = Sink { process: id, nature: nature.clone(), store: Arc::clone(&store), validity, traits };
         let failure_policy = match traits.delivery {
             DeliveryKind::DeadLetters => FailurePolicy::DeadLetter { tries: TRIES, letters: Arc::new(sink.clone()) },

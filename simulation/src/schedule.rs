@@ -72,6 +72,8 @@ pub(crate) struct Traits {
     pub(crate) clock_per_mille: i8,
     /// The version of the plan that it announces.
     pub(crate) plan_version: PlanVersion,
+    /// Whether it lives by a longer lease duration than others do.
+    pub(crate) is_leisurely: bool,
     /// Who stores how far it has got, and how often.
     pub(crate) checkpoints: Checkpoints,
     /// How it gets its records.
@@ -252,7 +254,13 @@ impl Schedule {
             fails.then_some(Duration::from_secs(30))
         });
         let stream = longest(|what| matches!(what, What::Stream { .. }).then_some(Duration::from_secs(60)));
-        always + absence + batch + failures + stream
+        let leisure = longest(|what| {
+            let (What::Start { traits, .. } | What::Return { traits, .. } | What::Deploy { traits, .. }) = what else {
+                return None;
+            };
+            traits.is_leisurely.then_some(LEISURELY.0 + LEISURELY.1)
+        });
+        always + absence + batch + failures + stream + leisure
     }
 
     /// The same world, in which only these of its happenings take place.
@@ -261,6 +269,9 @@ impl Schedule {
         Self { happenings, ..self.clone() }
     }
 }
+
+/// The lease duration and the heartbeat interval of a leisurely process.
+pub(crate) const LEISURELY: (Duration, Duration) = (Duration::from_secs(25), Duration::from_secs(5));
 
 /// For how long a process that says that it comes back is waited for.
 pub(crate) const GRACE: Duration = Duration::from_secs(20);
@@ -288,6 +299,7 @@ fn traits(random: &mut Rng) -> Traits {
     Traits {
         clock_per_mille: random.i8(-10..=10),
         plan_version: if random.u8(..3) == 0 { PlanVersion::REHEARSAL } else { PlanVersion::LATEST },
+        is_leisurely: random.u8(..6) == 0,
         checkpoints: match random.u64(..8) {
             0 | 1 => Checkpoints::Manual,
             seconds => Checkpoints::Automatic { every: Duration::from_secs(seconds - 2) },

@@ -10,8 +10,8 @@ use lease_core::testing::block_on_ready;
 use lease_core::{Lease, LeaseStore};
 use stream_types::ShardId;
 
-use crate::process::{Process, STREAM, worker_settings};
-use crate::schedule::{DeliveryKind, NAMES, Traits};
+use crate::process::{Process, STREAM};
+use crate::schedule::{DeliveryKind, LEISURELY, NAMES, Traits};
 use crate::world::World;
 
 /// How long a record may take through a settled fleet: the readers poll once a second.
@@ -80,6 +80,7 @@ impl World {
     fn start_the_latecomer(&mut self) {
         let traits = Traits {
             clock_per_mille: 0,
+            is_leisurely: false,
             plan_version: PlanVersion::LATEST,
             checkpoints: Checkpoints::Automatic { every: Duration::from_secs(1) },
             delivery: DeliveryKind::Batches,
@@ -143,7 +144,7 @@ impl World {
             leases.into_iter().filter(|lease| !lease.is_finished()).map(|lease| (lease.key, lease.epoch)).collect()
         };
         // What is on its way may still arrive.
-        let arrived = self.now() + worker_settings().heartbeat_interval * 3;
+        let arrived = self.now() + LEISURELY.1 * 3;
         while self.now() < arrived {
             self.step();
         }

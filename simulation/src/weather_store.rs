@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::fnv::Fnv;
 use crate::nature::{Nature, Observation, ProcessId};
 use crate::process::validity;
-use crate::schedule::Weather;
+use crate::schedule::{Traits, Weather};
 
 /// How long an answer takes at the least: as long as the step in which processes take turns, so that all calls of a step may
 /// as well have taken place at its end, one after the other.
@@ -31,6 +31,7 @@ pub(crate) struct WeatherStore {
     nature: Nature,
     process: ProcessId,
     name: usize,
+    validity: Duration,
     has_hints: bool,
     random: Mutex<Rng>,
     late: LateWrites,
@@ -139,12 +140,23 @@ impl WeatherStore {
         table: MemoryStore,
         nature: Nature,
         (process, name): (ProcessId, usize),
+        traits: Traits,
         has_hints: bool,
         seed: u64,
         late: LateWrites,
     ) -> Self {
         let random = Mutex::new(Rng::with_seed(seed));
-        Self { table, nature, process, name, has_hints, random, late, confirmed: Arc::default() }
+        Self {
+            table,
+            nature,
+            process,
+            name,
+            validity: validity(traits),
+            has_hints,
+            random,
+            late,
+            confirmed: Arc::default(),
+        }
     }
 
     /// How long ago the last confirmed heartbeat was sent.
@@ -280,7 +292,7 @@ impl LeaseStore for WeatherStore {
             self.call(StoreOperation::Heartbeat, Some(late), || block_on_ready(self.table.heartbeat(me))).await?;
         if let Beat::Written { .. } = beat {
             let before = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).replace(sent);
-            if before.is_some_and(|before| before.elapsed() >= validity()) {
+            if before.is_some_and(|before| before.elapsed() >= self.validity) {
                 let mut facts = self.nature.facts();
                 facts.count("a worker lapses");
                 facts.see(&Observation::Lapsed);

@@ -185,7 +185,7 @@ impl World {
         self.started += 1;
         let seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(id as u64);
         let (table, late) = (self.table.clone(), self.late.clone());
-        let store = WeatherStore::new(table, nature, (id, name), self.has_hints, seed, late);
+        let store = WeatherStore::new(table, nature, (id, name), traits, self.has_hints, seed, late);
         let source = ModelSource::new(self.kinesis.clone(), stream_name()).polling_every(POLL);
         let process = Process::start(id, name, traits, source, store, &self.nature).expect("a runtime without threads");
         let mut facts = self.nature.facts();

@@ -144,12 +144,14 @@ pub async fn c12_forget_removes_only_the_row_it_was_shown(factory: &dyn StoreFac
     let restarted = WorkerRow { incarnation: alive.incarnation.successor(9), ..alive.clone() };
     let outcome = store.forget(&restarted).await.expect("forget");
     assert_eq!(outcome, Outcome::Conflict { current: Some(alive.clone()) });
-    let bare = WorkerRow { capacity: None, zone: None, returns_within: None, streams: None, ..alive.clone() };
+    let (capacity, zone, returns_within, streams, lease_duration) = (None, None, None, None, None);
+    let bare = WorkerRow { capacity, zone, returns_within, streams, lease_duration, ..alive.clone() };
     let lacks_one = [
         WorkerRow { capacity: None, ..alive.clone() },
         WorkerRow { zone: None, ..alive.clone() },
         WorkerRow { returns_within: None, ..alive.clone() },
         WorkerRow { streams: None, ..alive.clone() },
+        WorkerRow { lease_duration: None, ..alive.clone() },
     ];
     for other in lacks_one.iter().chain([&bare]) {
         let outcome = store.forget(other).await.expect("forget");

@@ -40,6 +40,7 @@ pub fn worker_row(text: &str) -> WorkerRow {
         leaving: true,
         returns_within: Some(Duration::from_millis(90_500)),
         streams: Some([name("orders"), name("payments, \"late\"")].into()),
+        lease_duration: Some(Duration::from_millis(12_500)),
         ..WorkerRow::registering(worker(text), NonZeroU32::new(17))
     }
 }

@@ -143,6 +143,7 @@ impl Worker {
         let id = WorkerId { name, incarnation: Incarnation::first(nonce) };
         let row = WorkerRow {
             zone: settings.zone.clone(),
+            lease_duration: Some(settings.lease_duration),
             #[cfg(feature = "testing")]
             plan_version: settings.plan_version,
             streams: Some(streams.keys().cloned().collect()),

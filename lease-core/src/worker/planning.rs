@@ -116,10 +116,10 @@ impl Worker {
     /// that is away and said that it comes back; its silence is no reason for doubt.
     fn postpones_gifts_to(&self, receiver: &Name) -> bool {
         let others = self.live_workers();
-        let is_silent = |name: &Name| self.liveness.silence(name) >= Some(self.settings.doubt_after());
+        let is_silent = |row: &WorkerRow| self.liveness.silence(&row.name) >= Some(self.settings.doubt_after(row));
         let is_doubtful = |row: &&&WorkerRow| {
             let is_other = row.name != self.pulse.row.name;
-            is_other && row.returns_within.is_none() && (is_silent(&row.name) || !self.liveness.has_beaten(&row.name))
+            is_other && row.returns_within.is_none() && (is_silent(row) || !self.liveness.has_beaten(&row.name))
         };
         let mut doubtful = others.iter().filter(is_doubtful);
         if self.pulse.row.leaving {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use stream_types::Name;
 
+use crate::WorkerRow;
 #[cfg(feature = "testing")]
 use crate::plan::PlanVersion;
 
@@ -104,10 +105,10 @@ impl WorkerSettings {
         self.heartbeat_interval.min(Self::LONGEST_LOOK_ROUND)
     }
 
-    /// How long a worker must be silent before it is doubtful whether it lives.
+    /// How long the worker of that row must be silent before it is doubtful whether it lives.
     #[must_use]
-    pub fn doubt_after(&self) -> Duration {
-        self.lease_duration / 2
+    pub fn doubt_after(&self, row: &WorkerRow) -> Duration {
+        row.lease_duration_or(self.lease_duration) / 2
     }
 
     /// The pause between heartbeats while leases are about to change hands, on a store without hints.

@@ -84,7 +84,7 @@ impl Worker {
 
         let before = self.news();
         // This worker was frozen, or the store away.
-        if self.workers_read.is_some_and(|last| sent.since(last) >= self.settings.doubt_after()) {
+        if self.workers_read.is_some_and(|last| sent.since(last) >= self.settings.doubt_after(&self.pulse.row)) {
             self.liveness.look_anew();
         }
         self.liveness.observe(&workers, sent, self.now);

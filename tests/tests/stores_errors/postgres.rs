@@ -221,11 +221,12 @@ async fn the_printed_statements_make_the_same_tables() {
     assert_eq!(store.put(Expected::Absent, &lease("a")).await.unwrap(), Outcome::Applied);
 }
 
-/// Tables of versions 1 and 2 lack what came later.
+/// Tables of versions 1 to 3 lack what came later.
 #[tokio::test]
 async fn prepare_brings_tables_of_earlier_versions_up_to_date() {
     let Some(url) = url() else { return };
-    for (version, later) in [(1, ["returns_within_ms", "streams"].as_slice()), (2, &["streams"])] {
+    let columns = ["returns_within_ms", "streams", "lease_duration_ms"];
+    for (version, later) in [(1, &columns[..]), (2, &columns[1..]), (3, &columns[2..])] {
         let schema = fresh_schema();
         let store = connected(&url).await.in_schema(schema.clone());
         store.prepare().await.unwrap();
