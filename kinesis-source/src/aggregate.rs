@@ -158,6 +158,26 @@ mod tests {
             prop_assert_eq!(user_records(&record(bytes)), None);
         }
 
+        /// The same of aggregates that others have made.
+        #[test]
+        fn a_published_aggregate_that_was_changed_and_sealed_does_no_harm(
+            vector: prop::sample::Index,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        ) {
+            let vectors = ["any-bytes", "hash-keys", "keys-repeat", "large", "one"];
+            let name = vectors[vector.index(vectors.len())];
+            let path = format!("{}/tests/vectors/{name}.aggregate", env!("CARGO_MANIFEST_DIR"));
+            let bytes = std::fs::read(path).unwrap();
+            let mut message = bytes[MAGIC.len()..bytes.len() - DIGEST_BYTES].to_vec();
+            for (place, byte) in changes {
+                let place = place.index(message.len());
+                message[place] = byte;
+            }
+            if let Some(records) = user_records(&record(sealed(&message))) {
+                prop_assert!(!records.is_empty());
+            }
+        }
+
         /// Sealed again after the change: the digest is right, the message is not.
         #[test]
         fn a_message_that_was_changed_and_sealed_does_no_harm(

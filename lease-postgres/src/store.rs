@@ -34,8 +34,9 @@ pub struct PostgresStore {
 /// How many connections a store of its own pool makes, besides those that listen: one for each worker.
 const MAX_CONNECTIONS: u32 = 8;
 
-/// How long a call waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call waits for a connection. A consumer gives a call a quarter of its lease duration, which is 2.5 s by default;
+/// after less than that, the call itself can tell what was missing.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl PostgresStore {
     /// Connects to the database at a URL such as `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.

@@ -9,6 +9,7 @@
 //! trace. After a violation the schedule is cut down to the happenings that it takes.
 
 mod checks;
+mod coverage;
 mod fnv;
 mod lanes;
 mod nature;
@@ -24,6 +25,7 @@ mod trace;
 mod weather_store;
 mod world;
 
+pub use self::coverage::KINDS;
 pub use self::nature::Violation;
 pub use self::run::{Outcome, simulate, simulate_only};
 pub use self::shrink::{Shrunk, shrunk};

@@ -10,6 +10,7 @@ use lease_core::{Epoch, Lease, LeaseKey};
 use stream_types::ShardId;
 
 use crate::checks::{Check, all_checks};
+use crate::coverage::KINDS;
 use crate::schedule::{Schedule, Weather};
 use crate::sink::NextOutcome;
 use crate::trace::Trace;
@@ -149,7 +150,13 @@ impl Facts {
 
     /// Counts that something of that kind has happened.
     pub(crate) fn count(&mut self, kind: &'static str) {
-        *self.kinds.entry(kind).or_default() += 1;
+        self.count_times(kind, 1);
+    }
+
+    /// Counts that it has happened so many times.
+    pub(crate) fn count_times(&mut self, kind: &'static str, times: usize) {
+        debug_assert!(KINDS.contains(&kind), "{kind} is missing among the kinds");
+        *self.kinds.entry(kind).or_default() += times as u64;
     }
 
     /// Shows something to all checks.

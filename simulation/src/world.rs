@@ -198,7 +198,7 @@ impl World {
     fn happens(&mut self, Happening { what, .. }: &Happening) {
         self.nature.facts().note(format_args!("{what:?}"));
         let hit = self.befalls(what);
-        *self.nature.facts().kinds.entry(what.kind()).or_default() += hit as u64;
+        self.nature.facts().count_times(what.kind(), hit);
     }
 
     /// Does it, and tells how many processes, or what else, it has befallen.

@@ -26,6 +26,22 @@ pub(crate) const OLD_LOOK: Fault = Fault {
     after: "owner.name != self.pulse.row.name && self.workers_read <= known_since && false",
 };
 
+/// Finding 24 of docs/hunt.md.
+pub(crate) const NO_SECOND_PLAN: Fault = Fault {
+    name: "a process that is back as announced plans only once, before it has looked round",
+    file: "lease-core/src/worker/upkeep.rs",
+    before: "!self.pulse.has_outlasted_predecessor() || !self.pulse.has_looked_round();",
+    after: "!self.pulse.has_outlasted_predecessor();",
+};
+
+/// Finding 30 of docs/hunt.md.
+pub(crate) const OWN_PATIENCE: Fault = Fault {
+    name: "everybody's own lease duration counts for all",
+    file: "lease-core/src/worker_row.rs",
+    before: "self.lease_duration.unwrap_or(own)",
+    after: "own",
+};
+
 /// Those that published libraries have, or that a hurried hand would make here.
 pub(crate) const FAULTS: &[Fault] = &[
     Fault {
@@ -106,8 +122,41 @@ pub(crate) const FAULTS: &[Fault] = &[
         before: "lease.last_change == Change::Given && is_good",
         after: "(true || lease.last_change == Change::Given && is_good)",
     },
+    Fault {
+        name: "a batch in hand is gone on with although the lease is lost",
+        file: "consumer/src/shard_task.rs",
+        before: "() = stop.cancelled() => TaskEnd::Lost,",
+        after: "() = async { stop.cancelled().await; sleep(deadline).await } => TaskEnd::Lost,",
+    },
+    Fault {
+        name: "a reader that has failed is never started again",
+        file: "lease-core/src/worker/upkeep.rs",
+        before: "            self.restart_failed();\n",
+        after: "",
+    },
+    Fault {
+        name: "each worker plans by the version of the plan that it announces itself",
+        file: "lease-core/src/plan/mod.rs",
+        before: "workers.iter().map(|worker| worker.plan_version).min();",
+        after: "snapshot.workers.iter().map(|worker| worker.plan_version).last();",
+    },
+    Fault {
+        name: "a list is taken for the state of one moment",
+        file: "lease-core/src/worker/table.rs",
+        before: "self.unconfirmed.contains(key)",
+        after: "self.unconfirmed.contains(key) && false",
+    },
+    Fault {
+        name: "a consumer ends when a shard does",
+        file: "consumer/src/driver.rs",
+        before: "            event.into_iter().for_each(|event| self.tell(event));\n",
+        after: "            if matches!(event, Some(Event::ShardEnded { .. })) { self.ending = Some(Ending::Left) }\n\
+                \x20           event.into_iter().for_each(|event| self.tell(event));\n",
+    },
     MISTAKEN_TAKE,
     OLD_LOOK,
+    NO_SECOND_PLAN,
+    OWN_PATIENCE,
 ];
 
 /// Plants the faults whose name has that part; all have the empty one.
@@ -141,8 +190,9 @@ fn hunted(copy: &SourceCopy) -> Result<Option<(String, String)>, String> {
     let told = told_by(Command::new(programs.join("sim")).args(["--seeds", SEEDS, "--until-broken"]))?;
     if let Some(broken) = told.lines().find_map(|line| line.trim().strip_prefix("VIOLATION ")) {
         let check = broken.split(" at ").next().unwrap_or(broken);
-        let seeds = told.lines().last().and_then(|line| line.split(' ').next()).unwrap_or("?");
-        return Ok(Some((format!("simulation: {check}"), format!("{seeds} seeds"))));
+        // The worlds are numbered from one, and the first that breaks is told first.
+        let seed = told.lines().find_map(|line| line.strip_prefix("seed ")?.strip_suffix(':')).unwrap_or("?");
+        return Ok(Some((format!("simulation: {check}"), format!("{seed} seeds"))));
     }
     let told = told_by(&mut Command::new(programs.join("explore")))?;
     let broken = told.lines().position(|line| line.trim().starts_with("VIOLATION "));

@@ -199,7 +199,7 @@ pub enum StopReason {
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The worker no longer has the lease. Stop working on the shard: its records go to another worker.
-    #[error("the lease is lost, so that another worker may read the shard: nothing was stored")]
+    #[error("the lease is lost, so that another worker may read the shard: what is not stored yet is repeated there")]
     LeaseLost,
     /// The lease table was out of reach for so long that others may take the lease. The checkpoint may or may not be stored. Stop
     /// working on the shard: this worker goes on with it, or another does, from what is stored.

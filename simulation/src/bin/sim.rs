@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use simulation::{Outcome, shrunk, simulate, simulate_only};
+use simulation::{KINDS, Outcome, shrunk, simulate, simulate_only};
 
 const USAGE: &str = "\
 usage: cargo xtask sim [--seeds COUNT] [--from SEED] [--seconds SECONDS] [--until-broken]
@@ -158,11 +158,15 @@ impl Sums {
     }
 }
 
+/// In so many worlds, every kind of thing has to come about.
+const MANY: u64 = 10_000;
+
 fn report(sums: &Sums, took: Duration) -> ExitCode {
     let seconds = took.as_secs_f64();
     let hours = sums.lived.as_secs_f64() / 3_600.0;
-    println!("what was made to happen:");
-    sums.kinds.iter().for_each(|(kind, count)| println!("  {kind:<24} {count:>9}"));
+    println!("what came about, and how often:");
+    let count = |kind: &str| sums.kinds.get(kind).copied().unwrap_or_default();
+    KINDS.iter().for_each(|kind| println!("  {kind:<32} {:>9}", count(kind)));
     println!(
         "{:.1} seeds a second, {hours:.1} hours of a fleet's life in {seconds:.1} s: {:.1} hours a minute; all traces {:016x}",
         sums.seeds as f64 / seconds,
@@ -174,6 +178,10 @@ fn report(sums: &Sums, took: Duration) -> ExitCode {
         tell(&least.outcome);
         let kept: Vec<String> = least.kept.iter().map(ToString::to_string).collect();
         println!("  replay: cargo xtask sim --seed {} --only {} --trace", outcome.seed, kept.join(","));
+    }
+    if let Some(kind) = KINDS.iter().find(|kind| count(kind) == 0).filter(|_| sums.seeds >= MANY) {
+        println!("{kind:?} never came about: the worlds no longer are what they are meant to be");
+        return ExitCode::FAILURE;
     }
     summary(sums.seeds, sums.events, sums.broken.len())
 }

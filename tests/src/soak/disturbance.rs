@@ -121,14 +121,13 @@ impl Disturbance {
         match self {
             // Found dead, taken, read.
             Self::Kill => LEASE_DURATION + HEARTBEAT * 2 + slack,
-            Self::PoliteRestart | Self::Reshard => HEARTBEAT * 4 + slack,
+            Self::PoliteRestart | Self::Reshard => slack,
             // A reader pauses up to ten seconds between its tries.
             Self::KinesisCut | Self::KinesisSlow | Self::KinesisBreaking | Self::KinesisRefuses => {
                 Duration::from_secs(10) + slack
             }
-            // The others may have its leases and see it as dead for as long; calls that hang end after a quarter of the lease
-            // duration; failed lists are repeated after pauses that double.
-            _ => LEASE_DURATION * 2 + HEARTBEAT * 8 + slack,
+            // The others may just have found it dead; calls that hang end after a quarter of the lease duration.
+            _ => LEASE_DURATION + HEARTBEAT * 4 + slack,
         }
     }
 }

@@ -105,7 +105,7 @@ impl Soak {
         self.wait_until_all_is_printed().await;
         self.processes.clear();
         let truth = self.truth();
-        let verdict = truth.verdict(&self.disturbed, LEASE_DURATION * 3);
+        let verdict = truth.verdict(&self.disturbed, LEASE_DURATION);
         Ok(self.figures.tell(&self.options.table, &truth, &verdict))
     }
 

@@ -66,7 +66,8 @@ impl Truth {
     }
 
     /// Compares it all. A repetition is explained by something that happened to the process that printed the record before,
-    /// or to all, in the time from which the record may not have been checkpointed until it came again.
+    /// or to all, in the time from which the record may not have been checkpointed until it came again; or to the one that
+    /// printed it again, if that did so under an older fencing token: it was late.
     pub(crate) fn verdict(&self, disturbed: &[Disturbed], patience: Duration) -> Verdict {
         let mut verdict =
             Verdict { lost: self.printed.iter().filter(|printed| !**printed).count(), ..Verdict::default() };
@@ -79,9 +80,12 @@ impl Truth {
         let mut last: BTreeMap<usize, &Print> = BTreeMap::new();
         for print in &self.prints {
             let Some(before) = last.insert(print.record, print) else { continue };
+            let is_late = print.fencing_token < before.fencing_token;
             let explains = |event: &Disturbed| {
-                let concerns =
-                    event.worker.as_ref().is_none_or(|worker| [&before.worker, &print.worker].contains(&worker));
+                let concerns = event
+                    .worker
+                    .as_ref()
+                    .is_none_or(|worker| *worker == before.worker || (is_late && *worker == print.worker));
                 event.may_repeat && concerns && event.began <= print.at && event.ended + patience >= before.at
             };
             if disturbed.iter().any(explains) {
@@ -95,8 +99,10 @@ impl Truth {
         }
     }
 
-    /// Under one fencing token, records come one after the other; and the first of them follows on what earlier tokens did.
+    /// Under one fencing token, one worker prints; records come one after the other; and the first of them follows on what
+    /// earlier tokens did.
     fn look_for_skips(&self, verdict: &mut Verdict) {
+        let mut owners: BTreeMap<(&str, u64), &str> = BTreeMap::new();
         let mut runs: BTreeMap<(&str, u64, &str), Vec<usize>> = BTreeMap::new();
         for print in &self.prints {
             let (shard, index) = &self.places[print.record];
@@ -104,6 +110,10 @@ impl Truth {
         }
         let mut done: BTreeMap<&str, usize> = BTreeMap::new();
         for ((shard, token, worker), indices) in runs {
+            let owner = owners.entry((shard, token)).or_insert(worker);
+            if *owner != worker {
+                verdict.out_of_order.push(format!("{owner} and {worker} both printed of {shard} under token {token}"));
+            }
             let done = done.entry(shard).or_default();
             for index in indices {
                 if index > *done {
@@ -136,6 +146,8 @@ mod tests {
         let lossy = truth(&[("a", 1, 0), ("a", 1, 2)]);
         assert_eq!(lossy.verdict(&[], patience).lost, 2);
         assert_eq!(lossy.verdict(&[], patience).out_of_order.len(), 1);
+        let shared = truth(&[("a", 1, 0), ("a", 1, 1), ("b", 1, 2), ("b", 1, 3)]);
+        assert_eq!(shared.verdict(&[], patience).out_of_order.len(), 1);
         let twice = truth(&[("a", 1, 0), ("a", 1, 1), ("b", 2, 1), ("b", 2, 2), ("b", 2, 3)]);
         assert_eq!(twice.verdict(&[], patience).unexplained.len(), 1);
         let crash = |worker: &str| {
@@ -147,6 +159,12 @@ mod tests {
             let twice = truth(&[("a", 1, 0), ("a", 1, 1), ("b", 2, 1), ("b", 2, 2), ("b", 2, 3)]);
             twice.verdict(&[before], patience).explained
         };
-        assert_eq!((explained("a"), explained("c")), (1, 0));
+        assert_eq!((explained("a"), explained("b"), explained("c")), (1, 0, 0), "what befell its reader before");
+        let late = |worker| {
+            let before = crash(worker);
+            let late = truth(&[("a", 1, 0), ("b", 2, 1), ("a", 1, 1), ("b", 2, 2), ("b", 2, 3)]);
+            late.verdict(&[before], patience).explained
+        };
+        assert_eq!((late("a"), late("b"), late("c")), (1, 1, 0), "or the one that was late itself");
     }
 }

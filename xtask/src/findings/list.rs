@@ -1,26 +1,8 @@
-//! `cargo xtask findings`: what the hunt has found, seen again.
-//!
-//! The fix of each finding of `docs/hunt.md` is undone in a copy of the sources, where the test that was written for it must fail.
+//! The findings, in the order of `docs/hunt.md`.
 
-use crate::plant::{MISTAKEN_TAKE, OLD_LOOK};
-use crate::planting::{Fault, SourceCopy, told_by};
-
-/// A finding whose fix can be undone. Not among them is one that led to a deletion, and one about the tests.
-pub(crate) struct Finding {
-    /// Under which it stands in `docs/hunt.md`.
-    number: u8,
-    /// As the sources were, as far as it matters.
-    pub(crate) undone: Fault,
-    shows: Shows,
-}
-
-/// What shows a finding, once its fix is undone.
-enum Shows {
-    /// A test: of which package, among which of its tests, and its name.
-    Test(&'static str, &'static str, &'static str),
-    /// The search of the small world of that number.
-    Search(&'static str),
-}
+use super::{Finding, Shows};
+use crate::plant::{MISTAKEN_TAKE, NO_SECOND_PLAN, OLD_LOOK, OWN_PATIENCE};
+use crate::planting::Fault;
 
 pub(crate) const FINDINGS: &[Finding] = &[
     Finding {
@@ -28,8 +10,8 @@ pub(crate) const FINDINGS: &[Finding] = &[
         undone: Fault {
             name: "a newcomer counts every row that it sees as somebody alive",
             file: "lease-core/src/worker/planning.rs",
-            before: "(is_silent(&row.name) || !self.liveness.has_beaten(&row.name))",
-            after: "is_silent(&row.name)",
+            before: "(is_silent(row) || !self.liveness.has_beaten(&row.name))",
+            after: "is_silent(row)",
         },
         shows: Shows::Test(
             "lease-core",
@@ -51,8 +33,8 @@ pub(crate) const FINDINGS: &[Finding] = &[
         undone: Fault {
             name: "a worker that was frozen goes by what it saw before",
             file: "lease-core/src/worker/upkeep.rs",
-            before: "sent.since(last) >= self.settings.doubt_after())",
-            after: "sent.since(last) >= self.settings.doubt_after() && false)",
+            before: "sent.since(last) >= self.settings.doubt_after(&self.pulse.row))",
+            after: "sent.since(last) >= self.settings.doubt_after(&self.pulse.row) && false)",
         },
         shows: Shows::Test(
             "lease-core",
@@ -277,45 +259,80 @@ pub(crate) const FINDINGS: &[Finding] = &[
             "a_leaver_whose_time_is_nearly_over_leaves_its_leases_to_nobody_rather_than_to_a_doubtful_receiver",
         ),
     },
+    Finding {
+        number: 24,
+        undone: NO_SECOND_PLAN,
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_returns",
+            "what_became_free_while_a_worker_was_away_is_read_once_it_is_back_and_has_looked_round",
+        ),
+    },
+    Finding {
+        number: 25,
+        undone: Fault {
+            name: "what is stored already cannot be stored again",
+            file: "lease-core/src/worker/leases.rs",
+            before: "result: Ok(stored) });",
+            after: "result: Err(CheckpointError::Superseded) });",
+        },
+        shows: Shows::Test(
+            "consumer",
+            "--test=failures",
+            "a_batch_that_comes_again_may_store_again_what_its_last_try_has_stored",
+        ),
+    },
+    Finding {
+        number: 26,
+        undone: Fault {
+            name: "the end of a task is handled before the checkpoint that it has asked for",
+            file: "consumer/src/driver.rs",
+            before: "Some(request) = self.checkpoint_requests.recv() => Some(self.shards.expect_checkpoint(request)),\n            \
+                     event = self.shards.next() => event,",
+            after: "event = self.shards.next() => event,\n            \
+                    Some(request) = self.checkpoint_requests.recv() => Some(self.shards.expect_checkpoint(request)),",
+        },
+        shows: Shows::Test(
+            "consumer",
+            "--test=processor_contract",
+            "a_checkpoint_that_was_asked_for_is_stored_though_the_task_ends_before_the_answer",
+        ),
+    },
+    Finding {
+        number: 27,
+        undone: Fault {
+            name: "a heartbeat that was sent before a lapse undoes it",
+            file: "lease-core/src/worker/pulse.rs",
+            before: "if self.has_lapsed { now } else { shown_since }",
+            after: "shown_since",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_answers",
+            "what_was_taken_before_a_lapse_is_not_read_after_it_though_the_heartbeat_that_ends_it_was_sent_before",
+        ),
+    },
+    Finding {
+        number: 28,
+        undone: Fault {
+            name: "whoever the registry shows under a worker's name has taken it over",
+            file: "lease-core/src/worker/upkeep.rs",
+            before: "if by.incarnation.number <= self.pulse.row.incarnation.number =>",
+            after: "if false =>",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_registry",
+            "a_registry_that_shows_a_worker_of_the_same_number_that_has_left_does_not_end_one",
+        ),
+    },
+    Finding {
+        number: 30,
+        undone: OWN_PATIENCE,
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_settings",
+            "a_worker_of_a_longer_lease_duration_is_not_robbed_by_those_of_a_shorter_one",
+        ),
+    },
 ];
-
-/// Shows the finding of that number, or all.
-pub(crate) fn run(number: Option<&str>) -> Result<(), String> {
-    let is_meant = |finding: &&Finding| number.is_none_or(|number| number == finding.number.to_string());
-    let findings: Vec<&Finding> = FINDINGS.iter().filter(is_meant).collect();
-    if findings.is_empty() {
-        let numbers: Vec<String> = FINDINGS.iter().map(|finding| finding.number.to_string()).collect();
-        return Err(format!("the findings that can be shown are {}", numbers.join(", ")));
-    }
-    let copy = SourceCopy::new()?;
-    for finding in &findings {
-        println!("{:>2}  {}", finding.number, finding.undone.name);
-        let shown = copy.with(&finding.undone, |copy| shown(copy, &finding.shows))?;
-        println!("      {shown}");
-    }
-    println!("{} findings shown", findings.len());
-    Ok(())
-}
-
-/// What fails while the fix is undone.
-fn shown(copy: &SourceCopy, shows: &Shows) -> Result<String, String> {
-    match shows {
-        Shows::Test(package, target, name) => {
-            let test = ["test", "--quiet", "--all-features", "--package", package, target, "--", "--exact"];
-            let told = told_by(copy.cargo(&test).arg(name))?;
-            let failed = told.lines().any(|line| line.starts_with("test result: FAILED. 0 passed; 1 failed"));
-            if failed {
-                Ok(format!("fails: {name}"))
-            } else {
-                Err(format!("{name} does not fail, or not compile, without the fix:\n{told}"))
-            }
-        }
-        Shows::Search(world) => {
-            let search = ["run", "--quiet", "--release", "--package", "simulation", "--bin", "explore", "--"];
-            let told = told_by(copy.cargo(&search).arg(world))?;
-            let violation = told.lines().find_map(|line| line.trim().strip_prefix("VIOLATION "));
-            let found = violation.map(|found| format!("the search finds: {}", found.trim_end_matches(", after:")));
-            found.ok_or_else(|| format!("the search finds nothing:\n{told}"))
-        }
-    }
-}
