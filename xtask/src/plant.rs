@@ -130,9 +130,9 @@ pub(crate) const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a reader that has failed is never started again",
-        file: "lease-core/src/worker/upkeep.rs",
-        before: "            self.restart_failed();\n",
-        after: "",
+        file: "lease-core/src/worker/holding.rs",
+        before: "Activity::Failed(now.after(pause))",
+        after: "Activity::Failed(now.after(pause * 1_000_000))",
     },
     Fault {
         name: "each worker plans by the version of the plan that it announces itself",

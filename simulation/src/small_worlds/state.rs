@@ -37,6 +37,8 @@ pub enum Move {
     LoseReply(usize),
     /// It never arrives.
     LoseRequest(usize),
+    /// It is a list, of which the first row is read now, and the others later.
+    BeginList(usize),
     /// Nothing is under way: time passes until somebody has something to do.
     Wait,
     /// The worker's process is gone.
@@ -61,6 +63,8 @@ struct Process {
     started: Duration,
     is_frozen: bool,
     calls: VecDeque<Command>,
+    /// What the oldest call, a list, has read already.
+    first_row: Option<Lease>,
     readers: BTreeMap<LeaseKey, Epoch>,
 }
 
@@ -123,7 +127,7 @@ impl State {
     /// A step, with the call that it is about.
     pub(crate) fn told(&self, step: Move) -> String {
         let call = match step {
-            Move::Answer(index) | Move::LoseReply(index) | Move::LoseRequest(index) => {
+            Move::Answer(index) | Move::LoseReply(index) | Move::LoseRequest(index) | Move::BeginList(index) => {
                 self.processes[index].as_ref().and_then(|process| process.calls.front())
             }
             _ => None,
@@ -160,6 +164,8 @@ impl State {
         moves.extend(self.indices(Option::is_none).into_iter().map(Move::Start));
         if self.faults_left > 0 {
             moves.extend(with_calls.iter().flat_map(|index| [Move::LoseReply(*index), Move::LoseRequest(*index)]));
+            let can_be_torn = |process: &Slot| running(process) && self.leases.len() > 1 && begins_with_list(process);
+            moves.extend(self.indices(can_be_torn).into_iter().map(Move::BeginList));
             moves.extend(self.indices(running).into_iter().flat_map(|index| [Move::Crash(index), Move::Freeze(index)]));
         }
         let first = LeaseKey::new(stream(), shard(0, &[]).id);
@@ -183,6 +189,7 @@ impl State {
             Move::Answer(index) => self.call(index, true, true)?,
             Move::LoseReply(index) => self.call(index, true, false)?,
             Move::LoseRequest(index) => self.call(index, false, false)?,
+            Move::BeginList(index) => self.begin_list(index),
             Move::Wait => self.wait(),
             Move::Crash(index) => self.processes[index] = None,
             Move::Start(index) => self.start(index),
@@ -190,7 +197,8 @@ impl State {
             Move::Thaw(index) => self.set_frozen(index, false),
             Move::EndShard => self.end_shard(),
         }
-        let is_fault = matches!(step, Move::LoseReply(_) | Move::LoseRequest(_) | Move::Crash(_) | Move::Freeze(_));
+        let is_lost = matches!(step, Move::LoseReply(_) | Move::LoseRequest(_));
+        let is_fault = is_lost || matches!(step, Move::BeginList(_) | Move::Crash(_) | Move::Freeze(_));
         self.faults_left -= u8::from(is_fault);
         self.check()
     }
@@ -206,7 +214,7 @@ impl State {
         let name = Name::new(format!("worker-{index}")).expect("letters are a name");
         let worker = Worker::new(name, self.starts, settings, BTreeMap::from([(stream(), facts)]));
         let (calls, readers) = (VecDeque::new(), BTreeMap::new());
-        let process = Process { worker, started: self.now, is_frozen: false, calls, readers };
+        let process = Process { worker, started: self.now, is_frozen: false, calls, first_row: None, readers };
         self.processes[index] = Some(Shared::new(process));
         self.tell(index, Event::TimePassed);
     }
@@ -217,6 +225,13 @@ impl State {
         }
         if !is_frozen {
             self.tell(index, Event::TimePassed);
+        }
+    }
+
+    fn begin_list(&mut self, index: usize) {
+        let first = self.leases.values().next().cloned();
+        if let Some(process) = &mut self.processes[index] {
+            process.change().first_row = first;
         }
     }
 
@@ -302,9 +317,8 @@ impl State {
 
     /// The oldest call of a worker arrives, or not, and so does its reply.
     fn call(&mut self, index: usize, arrives: bool, is_answered: bool) -> Checked {
-        let Some(call) = self.processes[index].as_mut().and_then(|process| process.change().calls.pop_front()) else {
-            return Ok(());
-        };
+        let Some(process) = self.processes[index].as_mut().map(Shared::change) else { return Ok(()) };
+        let (Some(call), first_row) = (process.calls.pop_front(), process.first_row.take()) else { return Ok(()) };
         let kind = if arrives { StoreErrorKind::Ambiguous } else { StoreErrorKind::Unavailable };
         let before = self.leases.clone();
         let event = match call {
@@ -313,7 +327,9 @@ impl State {
                 Some(Event::HeartbeatAnswered(answer.filter(|_| is_answered).ok_or(kind)))
             }
             Command::ListLeases => {
-                let all = self.leases.values().cloned().collect();
+                let all =
+                    self.leases.values().map(|row| first_row.iter().find(|first| first.key == row.key).unwrap_or(row));
+                let all = all.cloned().collect();
                 Some(Event::LeasesListed(if is_answered { Ok(all) } else { Err(kind) }))
             }
             Command::Put { expected, next } => {
@@ -360,6 +376,13 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Whether the oldest call is a list of which nothing is read yet.
+fn begins_with_list(process: &Slot) -> bool {
+    let begins =
+        |process: &Shared<Process>| process.first_row.is_none() && process.calls.front() == Some(&Command::ListLeases);
+    process.as_ref().is_some_and(begins)
 }
 
 fn has_calls(process: &Slot) -> bool {
