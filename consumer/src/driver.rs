@@ -82,12 +82,12 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
         info!(worker = %self.worker.id().name, "the worker starts");
         self.tell(Event::TimePassed);
         while self.ending.is_none() {
-            let event = self.next_event().await;
+            let events = self.next_events().await;
             if self.leave_by.is_some_and(|deadline| deadline <= Instant::now()) && self.ending.is_none() {
                 warn!(deadline = ?self.settings.leave_deadline, "leaving took too long: what is left is cancelled");
                 break;
             }
-            event.into_iter().for_each(|event| self.tell(event));
+            events.into_iter().for_each(|event| self.tell(event));
             if self.cut_short_at.is_some_and(|moment| moment <= Instant::now()) {
                 self.cut_short_at = None;
                 self.tell(Event::LeaveOverdue);
@@ -123,11 +123,11 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
         }
     }
 
-    /// Waits for the next thing that the worker has to know. Nothing means: look at the time.
-    async fn next_event(&mut self) -> Option<Event> {
+    /// Waits for the next things that the worker has to know. Nothing means: look at the time.
+    async fn next_events(&mut self) -> Vec<Event> {
         let wake = self.worker.next_wake().map(|moment| self.validity.instant(moment));
         let (leave_by, cut_short_at) = (self.leave_by, self.cut_short_at);
-        tokio::select! {
+        let event = tokio::select! {
             biased;
             departure = told_to_leave(&mut self.departure) => {
                 info!(worker = %self.worker.id().name, ?departure, "the worker leaves");
@@ -140,15 +140,21 @@ impl<Factory: ProcessorFactory> Driver<Factory> {
                 })
             }
             event = self.calls.next() => event,
-            // Before the end of the task that has asked for it.
             Some(request) = self.checkpoint_requests.recv() => Some(self.shards.expect_checkpoint(request)),
-            event = self.shards.next() => event,
+            end = self.shards.next() => return self.asked_before().into_iter().chain(end).collect(),
             Some(request) = self.stream_requests.recv() => self.change_streams(request),
             () = next_hint(&mut self.hints) => Some(Event::Hinted),
             () = sleep_until_some(wake) => Some(Event::TimePassed),
             () = sleep_until_some(cut_short_at) => None,
             () = sleep_until_some(leave_by) => None,
-        }
+        };
+        event.into_iter().collect()
+    }
+
+    /// The checkpoints that are still to be asked for. What a task asks for before its end must not be handled after it.
+    fn asked_before(&mut self) -> Vec<Event> {
+        let requests = std::iter::from_fn(|| self.checkpoint_requests.try_recv().ok());
+        requests.map(|request| self.shards.expect_checkpoint(request)).collect()
     }
 
     /// An event for the worker, if it has to know.

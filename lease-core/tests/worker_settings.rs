@@ -5,8 +5,10 @@ mod common;
 use std::time::Duration;
 
 use common::rows::shards;
-use common::world::{LEASE_DURATION, World, settings};
-use lease_core::worker::WorkerSettings;
+use common::stage::{Stage, sent, taken};
+use common::world::{HEARTBEAT, LEASE_DURATION, World, settings};
+use lease_core::Beat;
+use lease_core::worker::{Event, WorkerSettings};
 
 /// Its heartbeats are farther apart than the lease duration of the others.
 fn slow() -> WorkerSettings {
@@ -27,19 +29,40 @@ fn a_worker_of_a_longer_lease_duration_is_not_robbed_by_those_of_a_shorter_one()
 }
 
 #[test]
-fn the_dead_are_waited_for_by_the_lease_duration_that_they_had() {
-    for (dies, lives, within) in [("quick", "slow", slow().heartbeat_interval), ("slow", "quick", LEASE_DURATION / 10)]
-    {
+fn the_dead_are_waited_for_by_the_longer_of_two_lease_durations() {
+    for (dies, lives) in [("quick", "slow"), ("slow", "quick")] {
         let mut world = World::new(shards(8));
         world.start("quick");
         world.start_with("slow", slow());
         world.run_until("both read", World::is_level);
         world.run_for(Duration::from_secs(120));
-        let lease_duration = if dies == "slow" { slow().lease_duration } else { LEASE_DURATION };
         world.crash(dies);
         let took = world.run_until("the other one reads all", |world| world.reading()[lives] == 8);
-        let interval = if dies == "slow" { slow().heartbeat_interval } else { settings().heartbeat_interval };
-        let span = lease_duration - interval..=lease_duration + within + slow().heartbeat_interval;
-        assert!(span.contains(&took), "{dies} died, and it took {took:?}");
+        let (longer, interval) = (slow().lease_duration, slow().heartbeat_interval);
+        assert!((longer - interval..=longer + interval * 2).contains(&took), "{dies} died, and it took {took:?}");
     }
+}
+
+/// The older one learns that it was replaced with its own next heartbeat, which may be far off.
+#[test]
+fn a_process_that_takes_over_a_name_waits_for_the_heartbeat_of_one_with_a_longer_interval() {
+    let mut world = World::new(shards(2));
+    world.start_with("a", slow());
+    world.run_until("it reads", World::is_level);
+    world.run_for(slow().heartbeat_interval * 3 + HEARTBEAT);
+    let older = world.id("a");
+    let mut stage = Stage::named("a");
+    stage.tell(Event::TimePassed);
+    let commands = stage.tell(Event::HeartbeatAnswered(Ok(Beat::Replaced { by: world.row("a") })));
+    stage.written(sent(commands).expect("it registers as the successor"));
+    let leases = world.leases();
+    assert!(leases.iter().all(|lease| lease.is_owned_by(&older)));
+    let begun = stage.now;
+    let mut commands = Vec::new();
+    while taken(&commands).is_empty() {
+        commands = stage.beat_and_show(&leases);
+    }
+    let waited = stage.now - begun;
+    assert!(waited >= slow().heartbeat_interval, "{waited:?}");
+    assert!(waited <= slow().lease_duration / 2, "{waited:?}");
 }

@@ -65,6 +65,11 @@ fn judge_code(code: &str, operation: StoreOperation, broken: StoreErrorKind) -> 
         "42501" => (StoreErrorKind::Invalid, "; the role needs USAGE on the schema, and to read and write both tables"),
         // After a failover, until the address leads to the new primary.
         "25006" => (StoreErrorKind::Unavailable, "; connect to the primary, with a role that may write"),
+        // It was rolled back.
+        "25P03" => (
+            StoreErrorKind::Unavailable,
+            "; this process stood still for so long that the server ended its transaction",
+        ),
         "3D000" => (StoreErrorKind::Invalid, "; check the database's name"),
         _ => match code.get(..2).unwrap_or_default() {
             "28" => (StoreErrorKind::Invalid, "; check the user, the password, and whether TLS is required"),

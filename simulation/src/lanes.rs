@@ -65,7 +65,10 @@ impl Lanes {
             let waiting = numbers(&batch).into_iter().skip_while(|number| done.contains(number)).collect();
             (front.given, front.waiting) = (Some(given), waiting);
         }
-        self.processor.process(batch).await.map_err(io::Error::other)
+        self.processor.process(batch).await.map_err(io::Error::other)?;
+        // What comes once more after that is done once more.
+        locked(&self.front).done.clear();
+        Ok(())
     }
 }
 

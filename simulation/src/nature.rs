@@ -34,6 +34,8 @@ pub(crate) enum Observation<'a> {
     /// How long ago, by its own clock, the process sent the last heartbeat that was confirmed to it; when a processor is given
     /// records, and when it is done with them, unless the process was frozen meanwhile.
     Silence { process: ProcessId, when: &'static str, silence: Duration, validity: Duration },
+    /// A heartbeat was confirmed to a process.
+    Confirmed { process: ProcessId },
     /// A process could not confirm a heartbeat in time, by its own clock: what it had not stored comes again.
     Lapsed,
     /// A processor is done with records; awake, if its process was not frozen since it was given them.

@@ -48,7 +48,9 @@ fn live(seed: u64, schedule: &Schedule, keeps_trace: bool) -> Outcome {
     world.live(schedule);
     let lived = world.now();
     drop(world);
-    let violations = std::mem::take(&mut nature.facts().violations);
+    let mut violations = std::mem::take(&mut nature.facts().violations);
+    let at_the_end = |what| Violation { check: "no bug", at: lived, what };
+    violations.extend(crate::panics::take().into_iter().map(at_the_end));
     let kinds = std::mem::take(&mut nature.facts().kinds);
     let trace = nature.into_trace();
     Outcome {

@@ -189,6 +189,8 @@ pub(crate) struct Schedule {
     pub(crate) happenings: Vec<Happening>,
     pub(crate) kind: Kind,
     pub(crate) shards: usize,
+    /// How often the stream was resharded before anybody came to read it.
+    pub(crate) reshards_before: usize,
     pub(crate) has_hints: bool,
     /// Whether another process joins once the world is kind, or those that are there must settle by themselves.
     pub(crate) has_latecomer: bool,
@@ -233,6 +235,7 @@ impl Schedule {
             shards: random.usize(1..=6),
             has_hints: random.bool(),
             has_latecomer: random.bool(),
+            reshards_before: random.usize(..8).saturating_sub(3),
         }
     }
 

@@ -232,11 +232,11 @@ impl WeatherStore {
         }
     }
 
-    /// Every second list, at random, is read in two pages, between which others may write, as a table of many rows is: of each
-    /// row it shows what was there at the one moment or the other.
-    fn is_read_in_pages(&self) -> Option<u64> {
+    /// Every second list, at random, is read in two pages, with a pause between them in which others may write, as a table of many
+    /// rows is: of each row it shows what was there at the one moment or the other.
+    fn pages(&self) -> Option<(u64, Duration)> {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        random.bool().then(|| random.u64(..))
+        random.bool().then(|| (random.u64(..), Duration::from_millis(random.u64(..1_000))))
     }
 }
 
@@ -244,13 +244,14 @@ impl WeatherStore {
 fn is_on_first_page(key: &LeaseKey, list: u64) -> bool {
     let mut hash = Fnv::default();
     hash.take(format_args!("{list} {key}"));
-    hash.value() & (1 << 32) == 0
+    // Keys that differ in their last letter alone have hashes that differ in few bits.
+    Rng::with_seed(hash.value()).bool()
 }
 
 #[async_trait]
 impl LeaseStore for WeatherStore {
     async fn list(&self) -> Result<Vec<Lease>, StoreError> {
-        let Some(list) = self.is_read_in_pages() else {
+        let Some((list, pause)) = self.pages() else {
             return self.call(StoreOperation::List, None, || block_on_ready(self.table.list())).await;
         };
         let page = |is_first: bool| {
@@ -262,6 +263,7 @@ impl LeaseStore for WeatherStore {
         };
         let mut leases = self.call(StoreOperation::List, None, page(true)).await?;
         let before: Vec<Lease> = leases.clone();
+        sleep(pause).await;
         leases.extend(self.call(StoreOperation::List, None, page(false)).await?);
         let is_torn = page(true)()? != before;
         if is_torn {
@@ -291,6 +293,7 @@ impl LeaseStore for WeatherStore {
         let beat =
             self.call(StoreOperation::Heartbeat, Some(late), || block_on_ready(self.table.heartbeat(me))).await?;
         if let Beat::Written { .. } = beat {
+            self.nature.facts().see(&Observation::Confirmed { process: self.process });
             let before = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).replace(sent);
             if before.is_some_and(|before| before.elapsed() >= self.validity) {
                 let mut facts = self.nature.facts();

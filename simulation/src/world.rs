@@ -76,6 +76,12 @@ impl World {
             shards_seen: 0,
         };
         world.tell_of_new_shards();
+        for _ in 0..schedule.reshards_before {
+            (0..3).for_each(|_| world.put());
+            let pick = world.random.usize(..100);
+            let what = if world.random.bool() { What::Split { pick } } else { What::Merge { pick } };
+            world.reshard(&what);
+        }
         world
     }
 

@@ -38,7 +38,7 @@ pub(crate) const NO_SECOND_PLAN: Fault = Fault {
 pub(crate) const OWN_PATIENCE: Fault = Fault {
     name: "everybody's own lease duration counts for all",
     file: "lease-core/src/worker_row.rs",
-    before: "self.lease_duration.unwrap_or(own)",
+    before: "self.lease_duration.map_or(own, |duration| duration.max(own))",
     after: "own",
 };
 
@@ -149,9 +149,10 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault {
         name: "a consumer ends when a shard does",
         file: "consumer/src/driver.rs",
-        before: "            event.into_iter().for_each(|event| self.tell(event));\n",
-        after: "            if matches!(event, Some(Event::ShardEnded { .. })) { self.ending = Some(Ending::Left) }\n\
-                \x20           event.into_iter().for_each(|event| self.tell(event));\n",
+        before: "            events.into_iter().for_each(|event| self.tell(event));\n",
+        after: "            if events.iter().any(|event| matches!(event, Event::ShardEnded { .. })) {\n\
+                \x20               self.ending = Some(Ending::Left);\n            }\n\
+                \x20           events.into_iter().for_each(|event| self.tell(event));\n",
     },
     MISTAKEN_TAKE,
     OLD_LOOK,

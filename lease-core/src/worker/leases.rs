@@ -138,7 +138,7 @@ impl Worker {
             return;
         };
         // A batch that comes again after a failure is stored already, perhaps, up to where its processor failed.
-        if !stored.may_advance_to(&position) {
+        if position.may_advance_to(&stored) {
             self.commands.push(Command::ReportCheckpoint { key: key.clone(), epoch, result: Ok(stored) });
             return;
         }
@@ -158,7 +158,7 @@ impl Worker {
         let Some(holding) = self.holdings.get_mut(key) else { return };
         if let (Some(row), Some(position)) = (self.table.get(key).cloned(), holding.unsaved.take()) {
             // Asked for while more was being stored.
-            if !row.position.may_advance_to(&position) {
+            if position.may_advance_to(&row.position) {
                 let result = Ok(row.position);
                 self.commands.push(Command::ReportCheckpoint { key: key.clone(), epoch: row.epoch, result });
                 return;

@@ -18,7 +18,9 @@ pub(super) struct Pulse {
     shortest_pause: Duration,
     validity: Duration,
     in_flight: Option<Beating>,
-    /// The process that bore the name before has ended, and said that this one would come.
+    /// How far apart the heartbeats may be of the process that bore the name before.
+    predecessor_interval: Duration,
+    /// It has ended, and said that this one would come.
     is_awaited: bool,
     /// The row as the registry has it.
     written: Option<WorkerRow>,
@@ -59,6 +61,7 @@ impl Pulse {
             shortest_pause: settings.shortest_pause(),
             validity: settings.validity(),
             in_flight: None,
+            predecessor_interval: settings.heartbeat_interval,
             is_awaited: false,
             written: None,
             last_sent: None,
@@ -106,7 +109,7 @@ impl Pulse {
         if !self.has_looked_round() {
             self.next = self.next.min(registered.after(self.look_round));
         } else if !self.has_outlasted_predecessor() {
-            self.next = self.next.min(registered.after(self.interval + self.shortest_pause));
+            self.next = self.next.min(registered.after(self.predecessor_interval + self.shortest_pause));
         }
         Some(sent)
     }
@@ -199,7 +202,8 @@ impl Pulse {
     /// Whether another process under the same name, if it lived, would have learned by its own heartbeat that this one
     /// took over.
     pub(super) fn has_outlasted_predecessor(&self) -> bool {
-        let learned = self.registered.map(|registered| registered.after(self.interval + self.shortest_pause));
+        let learned =
+            self.registered.map(|registered| registered.after(self.predecessor_interval + self.shortest_pause));
         self.is_awaited || learned.is_some_and(|learned| self.confirmed >= Some(learned))
     }
 
@@ -235,6 +239,10 @@ impl Pulse {
     /// The name is borne by this other process: register again as its successor, at once.
     pub(super) fn succeed(&mut self, other: &WorkerRow, nonce: u64, now: Moment) {
         self.row.incarnation = other.incarnation.successor(nonce);
+        // Of one with other settings, only the longest is known that they allow.
+        let longest = other.lease_duration.filter(|duration| Some(*duration) != self.row.lease_duration);
+        let longest = longest.map(|duration| duration / WorkerSettings::HEARTBEATS_PER_LEASE);
+        self.predecessor_interval = longest.map_or(self.interval, |longest| longest.max(self.interval));
         self.is_awaited = other.returns_within.is_some();
         self.in_flight = None;
         self.registering_since = None;

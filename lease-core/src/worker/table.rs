@@ -236,7 +236,8 @@ impl Table {
                 || row.parents.iter().any(|parent| !rows.contains_key(&row.key.sibling(parent.clone())));
             row.last_change == Change::Created && !before.contains_key(&row.key) && lacks_a_parent()
         };
-        self.unconfirmed = rows.values().filter(is_unconfirmed).map(|row| row.key.clone()).collect();
+        let unconfirmed = rows.values().filter(is_unconfirmed).map(|row| row.key.clone()).collect();
+        self.unconfirmed = with_descendants(unconfirmed, &rows);
         self.rows = Some(rows);
         any_went_back
     }
@@ -256,6 +257,22 @@ impl Table {
     pub(super) fn has_unconfirmed(&self) -> bool {
         !self.unconfirmed.is_empty()
     }
+}
+
+/// The same leases, and those that descend from them and that nobody has had yet: without their parents, these would seem free to run.
+fn with_descendants(mut keys: BTreeSet<LeaseKey>, rows: &BTreeMap<LeaseKey, Lease>) -> BTreeSet<LeaseKey> {
+    let mut grows = !keys.is_empty();
+    while grows {
+        let descends = |row: &&Lease| {
+            row.last_change == Change::Created
+                && !keys.contains(&row.key)
+                && row.parents.iter().any(|parent| keys.contains(&row.key.sibling(parent.clone())))
+        };
+        let children: Vec<LeaseKey> = rows.values().filter(descends).map(|row| row.key.clone()).collect();
+        grows = !children.is_empty();
+        keys.extend(children);
+    }
+    keys
 }
 
 /// Versions only grow, so a row of a lower one was written before what was known of it. Returns whether it is.
@@ -329,6 +346,18 @@ mod tests {
         assert!(!is_doubted(&["parent"]));
         assert!(is_doubted(&["another"]));
         assert!(is_doubted(&["parent", "another"]));
+    }
+
+    /// Its parent is left out of the plan for now, and what has no parent there may run.
+    #[test]
+    fn a_descendant_of_a_doubted_row_is_doubted_with_it() {
+        let child = |id: &str, parent: &str| Lease { parents: vec![parent.parse().unwrap()], ..lease(id) };
+        let (young, middle, old) = (child("a-young", "b-middle"), child("b-middle", "c-old"), child("c-old", "absent"));
+        let mut table = Table::default();
+        table.replace(vec![young.clone(), middle.clone(), old.clone()], Moment::START);
+        assert!([&young, &middle, &old].iter().all(|row| table.is_unconfirmed(&row.key)));
+        table.replace(vec![young.clone(), middle.clone(), old.clone()], Moment::START);
+        assert!(!table.has_unconfirmed(), "the next list shows them again: the stream no longer had the parent");
     }
 
     /// A store that has lost its newest writes may show it in one row of many, by a list or by the answer to a write.

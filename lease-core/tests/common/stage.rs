@@ -22,8 +22,12 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        Self::named("me")
+    }
+
+    pub(crate) fn named(text: &str) -> Self {
         let streams = BTreeMap::from([(name("stream"), facts())]);
-        let worker = Worker::new(name("me"), 7, WorkerSettings::default(), streams);
+        let worker = Worker::new(name(text), 7, WorkerSettings::default(), streams);
         Self { worker, now: Duration::ZERO, others: Vec::new(), epoch_floor: Epoch::NEVER_OWNED, wants_leases: false }
     }
 

@@ -8,6 +8,7 @@ mod one_owner;
 mod polite_repeats_nothing;
 mod settles;
 mod stops_in_time;
+mod twins;
 
 use std::fmt;
 

@@ -4,17 +4,15 @@
 //! A stream that does not answer at the start ends the process with an error that says so: somebody may have mistyped an address.
 //! Everything else that may happen here passes by itself, and must be outlasted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Check;
+use super::twins::Twins;
 use crate::nature::{Observation, ProcessId};
 
 #[derive(Debug, Default)]
 pub(crate) struct NoBug {
-    /// The processes that live, and their names.
-    names: BTreeMap<ProcessId, usize>,
-    /// Those that have lived at the same time as another of their name. Which one registers first is open.
-    twins: BTreeSet<ProcessId>,
+    twins: Twins,
     asked: BTreeSet<ProcessId>,
 }
 
@@ -24,28 +22,13 @@ impl Check for NoBug {
     }
 
     fn see(&mut self, observation: &Observation<'_>) -> Option<String> {
+        self.twins.see(observation);
         match *observation {
-            Observation::Started { process, name } => {
-                let others = self.names.iter().filter(|(_, other)| **other == name).map(|(other, _)| *other);
-                let others: Vec<ProcessId> = others.collect();
-                if !others.is_empty() {
-                    self.twins.extend(others.into_iter().chain([process]));
-                }
-                self.names.insert(process, name);
-                None
-            }
-            Observation::Crashed { process } => {
-                self.names.remove(&process);
-                None
-            }
-            Observation::Ended { process, error } => {
-                self.names.remove(&process);
-                self.wrong_end(process, error)
-            }
             Observation::Asked { process } => {
                 self.asked.insert(process);
                 None
             }
+            Observation::Ended { process, error } => self.wrong_end(process, error),
             Observation::Panicked { process, message } => Some(format!("process {process}: {message}")),
             _ => None,
         }
@@ -58,7 +41,7 @@ impl NoBug {
             let is_wrong = !self.asked.contains(&process);
             return is_wrong.then(|| format!("process {process} ended, and nobody has asked it to"));
         };
-        let is_replaced = error.contains("another process took over") && self.twins.contains(&process);
+        let is_replaced = error.contains("another process took over") && self.twins.has(process);
         let is_honest = is_replaced || error.contains("DescribeStreamSummary did not get through");
         (!is_honest).then(|| format!("process {process} ended: {error}"))
     }

@@ -5,23 +5,20 @@
 //! an earlier one, nor one that was begun before gone on with; and under one epoch, all are begun by one process.
 //!
 //! But of two processes under one name, which is a mistake of whoever started them, the older learns by its own heartbeat that
-//! it was replaced. As long as it lives, it may read what the younger has taken, or given on; each does so under an epoch of its
-//! own.
+//! it was replaced. Until then, it may read what the younger has taken, or given on; each does so under an epoch of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lease_core::{Epoch, LeaseKey};
 
 use super::Check;
+use super::twins::Twins;
 use crate::nature::{Observation, ProcessId};
 
 #[derive(Debug, Default)]
 pub(crate) struct OneOwner {
     newest: BTreeMap<LeaseKey, (Epoch, ProcessId)>,
-    /// The processes that live, and their names.
-    names: BTreeMap<ProcessId, usize>,
-    /// Those of them beside which another of their name has lived. Which one registers first, and is replaced, is open.
-    twins: BTreeSet<ProcessId>,
+    twins: Twins,
 }
 
 impl Check for OneOwner {
@@ -30,21 +27,8 @@ impl Check for OneOwner {
     }
 
     fn see(&mut self, observation: &Observation<'_>) -> Option<String> {
+        self.twins.see(observation);
         match *observation {
-            Observation::Started { process, name } => {
-                let others = self.names.iter().filter(|(_, other)| **other == name).map(|(other, _)| *other);
-                let others: Vec<ProcessId> = others.collect();
-                if !others.is_empty() {
-                    self.twins.extend(others.into_iter().chain([process]));
-                }
-                self.names.insert(process, name);
-                None
-            }
-            Observation::Ended { process, .. } | Observation::Crashed { process } => {
-                self.names.remove(&process);
-                self.twins.remove(&process);
-                None
-            }
             Observation::Begun { process, key, epoch } => self.begun(process, key, epoch),
             Observation::Done { process, key, epoch, is_awake: true, .. } => self.gone_on(process, key, epoch),
             _ => None,
@@ -56,7 +40,7 @@ impl OneOwner {
     fn begun(&mut self, process: ProcessId, key: &LeaseKey, epoch: Epoch) -> Option<String> {
         let (newest, other) = *self.newest.entry(key.clone()).or_insert((epoch, process));
         self.newest.entry(key.clone()).and_modify(|newest| *newest = (*newest).max((epoch, process)));
-        if newest > epoch && !self.twins.contains(&process) {
+        if newest > epoch && !self.twins.has(process) {
             let before = format!("after process {other} began one under {newest}");
             Some(format!("process {process} begins a batch of {key} under epoch {epoch}, {before}"))
         } else if newest == epoch && other != process {
@@ -68,7 +52,7 @@ impl OneOwner {
 
     fn gone_on(&self, process: ProcessId, key: &LeaseKey, epoch: Epoch) -> Option<String> {
         let (newest, other) = *self.newest.get(key)?;
-        (newest > epoch && !self.twins.contains(&process)).then(|| {
+        (newest > epoch && !self.twins.has(process)).then(|| {
             format!("process {process} goes on with a batch of {key} under epoch {epoch}, although process {other} began one under {newest}")
         })
     }

@@ -287,10 +287,8 @@ pub(crate) const FINDINGS: &[Finding] = &[
         undone: Fault {
             name: "the end of a task is handled before the checkpoint that it has asked for",
             file: "consumer/src/driver.rs",
-            before: "Some(request) = self.checkpoint_requests.recv() => Some(self.shards.expect_checkpoint(request)),\n            \
-                     event = self.shards.next() => event,",
-            after: "event = self.shards.next() => event,\n            \
-                    Some(request) = self.checkpoint_requests.recv() => Some(self.shards.expect_checkpoint(request)),",
+            before: "self.asked_before().into_iter().chain(end).collect()",
+            after: "end.into_iter().collect()",
         },
         shows: Shows::Test(
             "consumer",
