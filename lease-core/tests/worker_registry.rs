@@ -3,9 +3,12 @@
 
 mod common;
 
+use common::rows::free_lease;
+use common::stage::{Stage, taken};
 use common::world::{LEASE_DURATION, World};
-use lease_core::testing::block_on_ready;
-use lease_core::{Beat, LeaseStore, Outcome, WorkerRow};
+use lease_core::testing::{block_on_ready, worker};
+use lease_core::worker::Event;
+use lease_core::{Beat, Lease, LeaseStore, Outcome, WorkerId, WorkerRow};
 
 /// The registry shows that row again instead of the one that "a" has now.
 fn goes_back(world: &World, old: &WorkerRow) {
@@ -58,4 +61,24 @@ fn a_registry_that_shows_a_worker_of_the_same_number_that_has_left_does_not_end_
     assert_eq!(world.row("a").incarnation.number, old.incarnation.number);
     goes_back(&world, &old);
     goes_on(&mut world);
+}
+
+/// It was frozen, perhaps, and its replacement has the name by now. Only a heartbeat tells which of them is the older one: leases of a
+/// table that went back may name a process that never was, as far as the registry knows.
+#[test]
+fn a_lease_of_a_later_process_of_the_same_name_is_left_alone_until_a_heartbeat_shows_that_there_is_none() {
+    for others in [Vec::new(), vec![WorkerRow::registering(worker("other"), None)]] {
+        let mut stage = Stage::set(&[]);
+        stage.others = others;
+        (0..3).for_each(|_| _ = stage.beat_and_show(&[]));
+        let me = stage.id();
+        let later = WorkerId { incarnation: me.incarnation.successor(8), ..me };
+        let leases: Vec<_> = ["a", "b"].map(|id| free_lease(id, &[]).taken_by(&later)).into();
+        stage.tell(Event::Hinted);
+        stage.beat();
+        assert!(std::mem::take(&mut stage.wants_leases));
+        let commands = stage.tell(Event::LeasesListed(Ok(leases)));
+        assert_eq!(taken(&commands), [] as [&Lease; 0]);
+        assert!(!taken(&stage.beat()).is_empty(), "the name is this worker's");
+    }
 }

@@ -22,8 +22,8 @@ pub(crate) const MISTAKEN_TAKE: Fault = Fault {
 pub(crate) const OLD_LOOK: Fault = Fault {
     name: "a lease is taken from the dead by an old look at the registry",
     file: "lease-core/src/worker/planning.rs",
-    before: "owner.name != self.pulse.row.name && self.workers_read <= known_since",
-    after: "owner.name != self.pulse.row.name && self.workers_read <= known_since && false",
+    before: "!is_known && self.workers_read <= self.listing.received.max(self.table.touched(key))",
+    after: "!is_known && owner.name == me.name && self.workers_read <= self.listing.received.max(self.table.touched(key))",
 };
 
 /// Finding 24 of docs/hunt.md.
@@ -40,6 +40,22 @@ pub(crate) const OWN_PATIENCE: Fault = Fault {
     file: "lease-core/src/worker_row.rs",
     before: "self.lease_duration.map_or(own, |duration| duration.max(own))",
     after: "own",
+};
+
+/// Finding 31 of docs/hunt.md.
+pub(crate) const ORPHANS: Fault = Fault {
+    name: "the child of a row that is left out for now counts as one without a parent",
+    file: "lease-core/src/worker/table.rs",
+    before: "self.unconfirmed = with_descendants(unconfirmed, &rows);",
+    after: "self.unconfirmed = unconfirmed;\n        let _unused = with_descendants;",
+};
+
+/// Finding 32 of docs/hunt.md.
+pub(crate) const OLDER_TWIN: Fault = Fault {
+    name: "an older process takes the leases of the one that has its name by now",
+    file: "lease-core/src/worker/planning.rs",
+    before: "&& (owner.incarnation == me.incarnation || owner.incarnation.number < me.incarnation.number);",
+    after: ";",
 };
 
 /// Those that published libraries have, or that a hurried hand would make here.
@@ -158,6 +174,8 @@ pub(crate) const FAULTS: &[Fault] = &[
     OLD_LOOK,
     NO_SECOND_PLAN,
     OWN_PATIENCE,
+    ORPHANS,
+    OLDER_TWIN,
 ];
 
 /// Plants the faults whose name has that part; all have the empty one.

@@ -32,13 +32,14 @@ impl Worker {
             if !self.may_touch(step.key()) {
                 continue;
             }
+            if self.owner_may_live(step.key()) {
+                self.chores.postponed = true;
+                self.pulse.hurry();
+                continue;
+            }
             match step {
                 // What is given to a newcomer it may read at once; what is free it leaves alone until it has seen who
                 // else is there.
-                Step::Take(key) if self.owner_may_live(&key) => {
-                    self.chores.postponed = true;
-                    self.pulse.hurry();
-                }
                 Step::Take(key) if self.pulse.has_looked_round() || self.is_of_predecessor(&key) => self.take(&key),
                 Step::Take(_) => {}
                 Step::Give(key, receiver)
@@ -101,10 +102,15 @@ impl Worker {
     /// The owner may have registered in between. And after an outage of the store all workers find each other silent: one that is
     /// back takes its leases anew. Whoever reads the row after that, and goes by an older look at the registry, would take the
     /// lease of a worker that is alive.
+    ///
+    /// So would one that was frozen, if its name has another process by now, which has taken the lease over. That one bears a higher
+    /// number, and a heartbeat tells which of them is the older.
     fn owner_may_live(&self, key: &LeaseKey) -> bool {
         let Some(owner) = self.table.get(key).and_then(|row| row.owner.as_ref()) else { return false };
-        let known_since = self.listing.received.max(self.table.touched(key));
-        owner.name != self.pulse.row.name && self.workers_read <= known_since
+        let me = &self.pulse.row;
+        let is_known = owner.name == me.name
+            && (owner.incarnation == me.incarnation || owner.incarnation.number < me.incarnation.number);
+        !is_known && self.workers_read <= self.listing.received.max(self.table.touched(key))
     }
 
     /// Whether to wait with gifts, because it is doubtful who lives.

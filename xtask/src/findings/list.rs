@@ -1,7 +1,7 @@
 //! The findings, in the order of `docs/hunt.md`.
 
 use super::{Finding, Shows};
-use crate::plant::{MISTAKEN_TAKE, NO_SECOND_PLAN, OLD_LOOK, OWN_PATIENCE};
+use crate::plant::{MISTAKEN_TAKE, NO_SECOND_PLAN, OLD_LOOK, OLDER_TWIN, ORPHANS, OWN_PATIENCE};
 use crate::planting::Fault;
 
 pub(crate) const FINDINGS: &[Finding] = &[
@@ -331,6 +331,24 @@ pub(crate) const FINDINGS: &[Finding] = &[
             "lease-core",
             "--test=worker_settings",
             "a_worker_of_a_longer_lease_duration_is_not_robbed_by_those_of_a_shorter_one",
+        ),
+    },
+    Finding {
+        number: 31,
+        undone: ORPHANS,
+        shows: Shows::Test(
+            "lease-core",
+            "--lib",
+            "worker::table::tests::a_descendant_of_a_doubted_row_is_doubted_with_it",
+        ),
+    },
+    Finding {
+        number: 32,
+        undone: OLDER_TWIN,
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_registry",
+            "a_lease_of_a_later_process_of_the_same_name_is_left_alone_until_a_heartbeat_shows_that_there_is_none",
         ),
     },
 ];
