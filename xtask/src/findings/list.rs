@@ -108,8 +108,8 @@ pub(crate) const FINDINGS: &[Finding] = &[
         undone: Fault {
             name: "a look at the registry at the very moment of a list is younger than it",
             file: "lease-core/src/worker/planning.rs",
-            before: "self.workers_read <= known_since",
-            after: "self.workers_read < known_since",
+            before: "!is_known && self.workers_read <= self.listing",
+            after: "!is_known && self.workers_read < self.listing",
         },
         shows: Shows::Search("1"),
     },
