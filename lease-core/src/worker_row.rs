@@ -81,17 +81,17 @@ impl WorkerRow {
         self.heartbeat == Self::REGISTERS || self.leaving
     }
 
-    /// The lease duration to wait for, to an observer of that lease duration: the longer one. A row may tell too little, where a
-    /// build that does not say has written over one that did.
+    /// The lease duration that the worker lives by; the observer's own, where its row does not tell. All observers go by the same:
+    /// where some waited longer, they would count on a worker whose leases others have taken, and give it more.
     #[must_use]
-    pub fn lease_duration_at_least(&self, own: Duration) -> Duration {
-        self.lease_duration.map_or(own, |duration| duration.max(own))
+    pub fn lease_duration_or(&self, own: Duration) -> Duration {
+        self.lease_duration.unwrap_or(own)
     }
 
     /// For how long the worker may be silent before it counts as dead, to an observer of that lease duration.
     #[must_use]
     pub fn patience(&self, own: Duration) -> Duration {
-        let lease_duration = self.lease_duration_at_least(own);
+        let lease_duration = self.lease_duration_or(own);
         self.returns_within.map_or(lease_duration, |within| within.max(lease_duration))
     }
 

@@ -14,8 +14,9 @@ use crate::process::{Process, STREAM};
 use crate::schedule::{DeliveryKind, LEISURELY, NAMES, Traits};
 use crate::world::World;
 
-/// How long a record may take through a settled fleet: the readers poll once a second.
-const READ_WITHIN: Duration = Duration::from_secs(5);
+/// How long a record may take through a settled fleet: the readers poll once a second, and a manual checkpoint may hold one up that
+/// was sent before, until its call is given up after a quarter of the longest lease duration.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// For how long nothing may move after that.
 const STAY_FOR: Duration = Duration::from_secs(30);

@@ -38,7 +38,7 @@ pub(crate) const NO_SECOND_PLAN: Fault = Fault {
 pub(crate) const OWN_PATIENCE: Fault = Fault {
     name: "everybody's own lease duration counts for all",
     file: "lease-core/src/worker_row.rs",
-    before: "self.lease_duration.map_or(own, |duration| duration.max(own))",
+    before: "self.lease_duration.unwrap_or(own)",
     after: "own",
 };
 

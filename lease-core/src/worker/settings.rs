@@ -108,7 +108,7 @@ impl WorkerSettings {
     /// How long the worker of that row must be silent before it is doubtful whether it lives.
     #[must_use]
     pub fn doubt_after(&self, row: &WorkerRow) -> Duration {
-        row.lease_duration_at_least(self.lease_duration) / 2
+        row.lease_duration_or(self.lease_duration) / 2
     }
 
     /// The pause between heartbeats while leases are about to change hands, on a store without hints.
