@@ -199,6 +199,24 @@ fn a_list_that_fails_is_asked_for_ever_more_seldom() {
     assert!((6..=8).contains(&lists), "{lists} lists in about 120 s: after 1, 2, 4, 8, 16, 32 and 60 s");
 }
 
+/// Leases may have been given to it meanwhile, which wait for the list.
+#[test]
+fn a_list_that_a_network_has_swallowed_again_and_again_is_asked_for_within_half_a_lease_duration() {
+    let mut stage = Stage::new();
+    let (mut lists, mut longest) = (vec![Duration::ZERO], Duration::ZERO);
+    while stage.now < Duration::from_secs(120) {
+        stage.beat();
+        if std::mem::take(&mut stage.wants_leases) {
+            longest = longest.max(stage.now - lists.last().copied().unwrap_or_default());
+            lists.push(stage.now);
+            stage.tell(Event::LeasesListed(Err(StoreErrorKind::Ambiguous)));
+        }
+    }
+    let settings = WorkerSettings::default();
+    assert!(longest <= settings.lease_duration / 2 + settings.heartbeat_interval, "{longest:?}");
+    assert!(lists.len() <= 120 / 4, "nor at every heartbeat: {}", lists.len());
+}
+
 #[test]
 fn hints_do_not_hurry_a_worker_whose_store_does_not_answer() {
     let mut stage = Stage::set(&[]);

@@ -26,14 +26,6 @@ pub(crate) const OLD_LOOK: Fault = Fault {
     after: "!is_known && owner.name == me.name && self.workers_read <= self.listing.received.max(self.table.touched(key))",
 };
 
-/// Finding 24 of docs/hunt.md.
-pub(crate) const NO_SECOND_PLAN: Fault = Fault {
-    name: "a process that is back as announced plans only once, before it has looked round",
-    file: "lease-core/src/worker/upkeep.rs",
-    before: "!self.pulse.has_outlasted_predecessor() || !self.pulse.has_looked_round();",
-    after: "!self.pulse.has_outlasted_predecessor();",
-};
-
 /// Finding 30 of docs/hunt.md.
 pub(crate) const OWN_PATIENCE: Fault = Fault {
     name: "everybody's own lease duration counts for all",
@@ -172,7 +164,6 @@ pub(crate) const FAULTS: &[Fault] = &[
     },
     MISTAKEN_TAKE,
     OLD_LOOK,
-    NO_SECOND_PLAN,
     OWN_PATIENCE,
     ORPHANS,
     OLDER_TWIN,

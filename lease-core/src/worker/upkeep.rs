@@ -7,7 +7,7 @@ use stream_types::Name;
 
 use super::pause::doubled;
 use super::pulse::Pulse;
-use super::{Command, Ending, Listing, StopReason, Worker};
+use super::{Command, Ending, Listing, StopReason, Worker, WorkerSettings};
 use crate::plan::designated;
 use crate::{Beat, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
 
@@ -138,15 +138,22 @@ impl Worker {
         }
     }
 
+    /// Lists are tried again with heartbeats, but later with each failure. A network passes, and leases that were given may wait
+    /// for the list; a row that nobody can read may stay for long.
+    fn list_again(&mut self, kind: StoreErrorKind) {
+        let WorkerSettings { heartbeat_interval, lease_duration, audit_interval, .. } = self.settings;
+        let longest = if kind.is_retryable() { lease_duration / 2 } else { audit_interval };
+        let pause = doubled(heartbeat_interval, self.listing.failures, longest);
+        self.listing.not_before = Some(self.now.after(pause));
+        self.listing.failures += 1;
+        self.listing.wanted = true;
+    }
+
     pub(super) fn on_leases(&mut self, answer: Result<Vec<Lease>, StoreErrorKind>) {
         let Some(sent) = self.listing.in_flight.take() else { return };
-        let Ok(leases) = answer else {
-            // Asked again with a heartbeat, but later with each failure: there may be a row that nobody can read.
-            let (first, longest) = (self.settings.heartbeat_interval, self.settings.audit_interval);
-            self.listing.not_before = Some(self.now.after(doubled(first, self.listing.failures, longest)));
-            self.listing.failures += 1;
-            self.listing.wanted = true;
-            return;
+        let leases = match answer {
+            Ok(leases) => leases,
+            Err(kind) => return self.list_again(kind),
         };
         let Listing { wanted, hinted, .. } = self.listing;
         if self.table.replace(leases, sent) {

@@ -1,7 +1,7 @@
 //! The findings, in the order of `docs/hunt.md`.
 
 use super::{Finding, Shows};
-use crate::plant::{MISTAKEN_TAKE, NO_SECOND_PLAN, OLD_LOOK, OLDER_TWIN, ORPHANS, OWN_PATIENCE};
+use crate::plant::{MISTAKEN_TAKE, OLD_LOOK, OLDER_TWIN, ORPHANS, OWN_PATIENCE};
 use crate::planting::Fault;
 
 pub(crate) const FINDINGS: &[Finding] = &[
@@ -261,7 +261,12 @@ pub(crate) const FINDINGS: &[Finding] = &[
     },
     Finding {
         number: 24,
-        undone: NO_SECOND_PLAN,
+        undone: Fault {
+            name: "a process that is back as announced plans only once, before it has looked round",
+            file: "lease-core/src/worker/upkeep.rs",
+            before: "!self.pulse.has_outlasted_predecessor() || !self.pulse.has_looked_round();",
+            after: "!self.pulse.has_outlasted_predecessor();",
+        },
         shows: Shows::Test(
             "lease-core",
             "--test=worker_returns",
@@ -349,6 +354,20 @@ pub(crate) const FINDINGS: &[Finding] = &[
             "lease-core",
             "--test=worker_registry",
             "a_lease_of_a_later_process_of_the_same_name_is_left_alone_until_a_heartbeat_shows_that_there_is_none",
+        ),
+    },
+    Finding {
+        number: 33,
+        undone: Fault {
+            name: "lists that a network swallows are asked for as seldom as those with a row that nobody can read",
+            file: "lease-core/src/worker/upkeep.rs",
+            before: "if kind.is_retryable() { lease_duration / 2 } else { audit_interval };",
+            after: "{ let _ = lease_duration; audit_interval };",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_steps",
+            "a_list_that_a_network_has_swallowed_again_and_again_is_asked_for_within_half_a_lease_duration",
         ),
     },
 ];
