@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use kinesis_source::{ByteBudget, Reading, ShardReader, Source, SourceError};
@@ -115,7 +116,11 @@ impl<Factory: ProcessorFactory> Running<Factory> {
                     continue;
                 }
                 Ok(Reading::End { children }) => match self.delivery.end().await {
-                    Delivered::Yes => return TaskEnd::Finished { children },
+                    Delivered::Yes => {
+                        // The lease is finished only once all children have leases, which may take longer than the process lives.
+                        self.save_after(Duration::ZERO).await;
+                        return TaskEnd::Finished { children };
+                    }
                     no => no,
                 },
                 Err(error) => return TaskEnd::Failed { error, position: self.position() },
@@ -138,7 +143,16 @@ impl<Factory: ProcessorFactory> Running<Factory> {
     }
 
     async fn save_when_due(&mut self) {
-        let Checkpoints::Automatic { every } = self.task.settings.checkpoints else { return };
+        if let Checkpoints::Automatic { every } = self.task.settings.checkpoints {
+            self.save_after(every).await;
+        }
+    }
+
+    /// Asks for a checkpoint of what is done since the last one, unless that is younger. Manual ones are the processor's business.
+    async fn save_after(&mut self, every: Duration) {
+        if self.task.settings.checkpoints == Checkpoints::Manual {
+            return;
+        }
         let done = &self.delivery.done;
         let Some(position) = done.clone().filter(|_| *done != self.saved && self.saved_at.elapsed() >= every) else {
             return;

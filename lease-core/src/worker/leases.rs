@@ -176,7 +176,10 @@ impl Worker {
         match holding.activity {
             Activity::Drained(_) => self.hand_over_drained(key),
             Activity::Stopped(_) => self.hand_over(key, None),
-            Activity::Ending(_) => self.chores.repair = true,
+            Activity::Ending(_) => {
+                self.save(key);
+                self.chores.repair = true;
+            }
             Activity::Reading | Activity::Draining | Activity::Failed(_) => {
                 self.save(key);
                 self.lend(key);
@@ -207,7 +210,6 @@ impl Worker {
         if let Some(stream) = self.streams.get_mut(&key.stream) {
             stream.add_children(&key.stream, &children, &self.table, self.now);
         }
-        holding.unsaved = None;
         holding.row_wanted = None;
         holding.activity = Activity::Ending(children);
         self.chores.repair = true;
