@@ -1,6 +1,5 @@
 //! What happens in a world, and when: drawn from a seed, and cut down after a violation.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -248,12 +247,8 @@ impl Schedule {
         };
         // The dead are waited for, and then a few generations of shards are read one after the other.
         let always = Duration::from_secs(25);
-        // A process that said that it comes back, and is kept from it, is waited for as long as it said: a crash, a stream that
-        // does not answer at the start, or another process of its name.
-        let is_kept = |happening: &Happening| matches!(happening.what, What::Crash { .. } | What::Stream { .. });
-        let may_be_kept = self.kind == Kind::Any && !self.starts_differ() || self.happenings.iter().any(is_kept);
+        // A process that said that it comes back, and does not, is waited for as long as it said.
         let absence = longest(|what| matches!(what, What::Return { .. } | What::Deploy { .. }).then_some(GRACE));
-        let absence = if may_be_kept { absence } else { Duration::ZERO };
         // A batch in hand, and one that a frozen reader had in hand.
         let batch = longest(|what| if let What::Slow { pause, .. } = what { Some(*pause) } else { None });
         // The longest pause of a processor after failures, and of a reader.
@@ -269,14 +264,6 @@ impl Schedule {
             traits.is_leisurely.then_some(LEISURELY.0 + LEISURELY.1)
         });
         always + absence + batch + failures + stream + leisure
-    }
-
-    /// Whether no name is started twice.
-    fn starts_differ(&self) -> bool {
-        let name =
-            |happening: &Happening| if let What::Start { name, .. } = happening.what { Some(name) } else { None };
-        let names: Vec<usize> = self.happenings.iter().filter_map(name).collect();
-        names.iter().collect::<BTreeSet<_>>().len() == names.len()
     }
 
     /// The same world, in which only these of its happenings take place.

@@ -1,11 +1,15 @@
 //! Processes beside which another of their name lives, or may still be believed to.
 //!
-//! Which of them registers first, and is replaced, is open. The one that is left has learned of it once two heartbeats were confirmed to
-//! it after the other one's end: the first may have been on its way before the other one registered.
+//! Which of them registers first, and is replaced, is open. The one that is left learns of it by a heartbeat; or, if the other one has
+//! left and its row is gone, by the list that follows on what other workers' rows then say. So a few heartbeats must have been
+//! confirmed to it after the other one's end.
 
 use std::collections::BTreeMap;
 
 use crate::nature::{Observation, ProcessId};
+
+/// The first may have been on its way before the other one registered.
+const ENOUGH: u8 = 5;
 
 #[derive(Debug, Default)]
 pub(super) struct Twins {
@@ -33,7 +37,7 @@ impl Twins {
                 if let Some(count) = self.confirmed.get_mut(&process).filter(|_| is_alone) {
                     *count += 1;
                 }
-                self.confirmed.retain(|_, count| *count < 2);
+                self.confirmed.retain(|_, count| *count < ENOUGH);
             }
             _ => {}
         }
@@ -64,7 +68,7 @@ mod tests {
         (0..3).for_each(|_| twins.see(&Observation::Confirmed { process: 1 }));
         assert!(twins.has(1), "the other one lives");
         twins.see(&Observation::Ended { process: 0, error: None });
-        twins.see(&Observation::Confirmed { process: 1 });
+        (1..ENOUGH).for_each(|_| twins.see(&Observation::Confirmed { process: 1 }));
         assert!(twins.has(1));
         twins.see(&Observation::Confirmed { process: 1 });
         assert!(!twins.has(1));
