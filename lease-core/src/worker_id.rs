@@ -43,6 +43,12 @@ impl Incarnation {
         Self { number: 1, nonce }
     }
 
+    /// Whether the name was free, as far as the registry knew.
+    #[must_use]
+    pub const fn is_first(self) -> bool {
+        self.number == Self::first(0).number
+    }
+
     /// The incarnation that takes over a name from this one.
     #[must_use]
     pub const fn successor(self, nonce: u64) -> Self {

@@ -243,6 +243,13 @@ proptest! {
         let parts: Vec<(WorkerId, Step)> = fleet.workers.iter()
             .flat_map(|row| plan.part_of(&row.id(), &snapshot).into_iter().map(|step| (row.id(), step)))
             .collect();
+        let owner = |key: &LeaseKey| fleet.leases.iter().find(|lease| lease.key == *key)?.owner.clone();
+        let is_renewal = |actor: &WorkerId, key: &LeaseKey| owner(key).is_some_and(|owner| owner.name == actor.name);
+        for row in &fleet.workers {
+            let others = parts.iter().filter(|(actor, _)| actor.name != row.name);
+            let asked = others.filter(|(actor, step)| !matches!(step, Step::Take(key) if is_renewal(actor, key)));
+            prop_assert_eq!(plan.asks_others(&row.id(), &snapshot), asked.count() > 0, "{}", row.name);
+        }
         let mut moved = BTreeMap::new();
         for (actor, step) in parts {
             let (key, owner) = match step {
@@ -254,10 +261,8 @@ proptest! {
         }
         for lease in &fleet.leases {
             let after = moved.get(&lease.key).cloned().unwrap_or_else(|| lease.owner.clone());
-            let target = plan.target(&lease.key);
-            if target.is_some() {
-                let after = after.map(|owner| owner.name);
-                prop_assert_eq!(after.as_ref(), target, "{}", lease.key);
+            if let Some(target) = plan.target(&lease.key) {
+                prop_assert!(after.is_some_and(|owner| owner.name == *target), "{}", lease.key);
             }
         }
     }

@@ -34,6 +34,7 @@ mod quota;
 mod runnable;
 mod tie;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use stream_types::Name;
@@ -216,5 +217,20 @@ impl Plan {
             }
         }
         steps
+    }
+
+    /// Whether others than this worker have something to do for the plan, given the snapshot that it was computed from.
+    #[must_use]
+    pub fn asks_others(&self, me: &WorkerId, snapshot: &Snapshot<'_>) -> bool {
+        let live: BTreeSet<&Name> = snapshot.workers.iter().map(|worker| &worker.name).collect();
+        let asks = |lease: &&Lease| {
+            let Ok(index) = self.assignments.binary_search_by(|known| known.key.cmp(&lease.key)) else { return false };
+            let target = self.assignments[index].target.as_ref();
+            match lease.owner.as_ref().map(|owner| &owner.name).filter(|owner| live.contains(owner)) {
+                Some(owner) => *owner != me.name && target != Some(owner),
+                None => target.is_some_and(|target| *target != me.name),
+            }
+        };
+        snapshot.leases.iter().flatten().any(asks)
     }
 }

@@ -84,8 +84,8 @@ impl Worker {
         }
     }
 
-    /// Tells the others soon that leases have come, gone, or changed hands.
-    fn announce(&mut self) {
+    /// Tells the others soon that leases have come, gone, or changed hands, or should.
+    pub(super) fn announce(&mut self) {
         self.pulse.row.generation += 1;
         self.pulse.hurry();
     }
@@ -98,7 +98,8 @@ impl Worker {
                 self.chores.repair |= all_created;
                 self.chores.plan |= all_created;
             }
-            Change::Taken => self.listing.wanted = true,
+            // Whoever wrote the row first may have been about to end, and tells nobody.
+            Change::Taken => (self.listing.wanted, self.listing.audits) = (true, true),
             Change::Given | Change::Released | Change::Checkpointed | Change::Finished => self.lose(key),
         }
     }

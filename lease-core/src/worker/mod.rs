@@ -108,6 +108,8 @@ struct Listing {
     wanted: bool,
     /// The next heartbeat is to be followed by a list.
     hinted: bool,
+    /// The list is not made because somebody told of something, but to find what nobody told of.
+    audits: bool,
     in_flight: Option<Moment>,
     last: Option<Moment>,
     /// When the answer to the last one came.
@@ -122,6 +124,8 @@ struct Listing {
 struct Chores {
     plan: bool,
     repair: bool,
+    /// What the plan shows undone, the others have to be told of.
+    audit: bool,
     /// A step of the plan has met a write under way, and waits for its end.
     blocked: bool,
     /// A gift waits until it is certain who lives.

@@ -22,9 +22,13 @@ impl Worker {
         let snapshot = Snapshot { workers: self.live_workers(), leases };
         let plan = plan(&snapshot);
         let steps = plan.part_of(&me, &snapshot);
+        let asks_others = plan.asks_others(&me, &snapshot);
         let rows = self.table.rows().into_iter().flatten();
         let mine: Vec<Lease> = rows.filter(|row| row.is_owned_by(&me) && !row.is_finished()).cloned().collect();
         self.plan = Some(plan);
+        if std::mem::take(&mut self.chores.audit) && asks_others {
+            self.announce();
+        }
         self.tell_of_unplaced();
         self.look_out_for_gifts();
 

@@ -207,6 +207,11 @@ impl Pulse {
         self.is_awaited || learned.is_some_and(|learned| self.confirmed >= Some(learned))
     }
 
+    /// Whether there is one that may not have learned yet, and go on writing.
+    pub(super) fn may_have_predecessor(&self) -> bool {
+        !self.row.incarnation.is_first() && !self.has_outlasted_predecessor()
+    }
+
     /// Whether any heartbeat was sent, so that there may be a row.
     pub(super) fn may_have_a_row(&self) -> bool {
         self.last_sent.is_some()

@@ -79,6 +79,7 @@ impl Worker {
     fn on_beat_written(&mut self, workers: Vec<WorkerRow>) {
         let was_valid = self.pulse.is_valid();
         let was_cautious = !self.pulse.has_outlasted_predecessor() || !self.pulse.has_looked_round();
+        let had_predecessor = self.pulse.may_have_predecessor();
         let Some(sent) = self.pulse.confirmed(self.now) else { return };
         self.floor_wanted = self.floor_wanted.filter(|since| sent < *since);
 
@@ -98,16 +99,20 @@ impl Worker {
             self.pulse.no_later_than(verdict);
         }
         let interval = self.audit_interval();
-        let audit_due = self.listing.last.is_none_or(|last| self.now.since(last) >= interval);
+        let is_first = self.listing.last.is_none();
+        let is_due = self.listing.last.is_some_and(|last| self.now.since(last) >= interval);
+        // What a predecessor did last, it could not tell: its row was this worker's by then.
+        let is_alone = had_predecessor && !self.pulse.may_have_predecessor();
+        self.listing.audits |= is_due || is_alone;
         let hinted = std::mem::take(&mut self.listing.hinted);
-        if !was_valid || hinted || audit_due || before != self.news() {
+        if is_first || !was_valid || hinted || is_due || is_alone || before != self.news() {
             self.listing.wanted = true;
         }
         self.chores.plan |= was_cautious || self.pulse.row.leaving || std::mem::take(&mut self.chores.postponed);
     }
 
     /// How long the worker goes without a look at the leases when nothing calls for one. One worker looks often, for the
-    /// whole fleet: what it finds changed it mends, and so announces.
+    /// whole fleet: what it finds undone it does, or tells the others of.
     fn audit_interval(&self) -> Duration {
         let audits = designated(&self.live_workers()).is_some_and(|row| row.name == self.pulse.row.name);
         let factor = if audits { 1 } else { Self::AUDITS_LEFT_TO_ANOTHER };
@@ -155,12 +160,16 @@ impl Worker {
             Ok(leases) => leases,
             Err(kind) => return self.list_again(kind),
         };
-        let Listing { wanted, hinted, .. } = self.listing;
+        let Listing { wanted, hinted, audits, .. } = self.listing;
+        self.chores.audit |= audits;
         if self.table.replace(leases, sent) {
             self.floor_wanted = Some(self.now);
         }
+        // An audit that became due while an earlier list was on its way is still to come.
+        let audits = audits && wanted;
         let wanted = wanted || self.table.has_unconfirmed();
-        self.listing = Listing { wanted, hinted, last: Some(sent), received: Some(self.now), ..Listing::default() };
+        let (last, received) = (Some(sent), Some(self.now));
+        self.listing = Listing { wanted, hinted, audits, last, received, ..Listing::default() };
         self.refuse_recreated_streams();
         if self.ended {
             return;

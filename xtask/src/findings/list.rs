@@ -370,4 +370,18 @@ pub(crate) const FINDINGS: &[Finding] = &[
             "a_list_that_a_network_has_swallowed_again_and_again_is_asked_for_within_half_a_lease_duration",
         ),
     },
+    Finding {
+        number: 35,
+        undone: Fault {
+            name: "what an audit finds for others to do, they are not told of",
+            file: "lease-core/src/worker/upkeep.rs",
+            before: "self.listing.audits |= is_due || is_alone;",
+            after: "",
+        },
+        shows: Shows::Test(
+            "lease-core",
+            "--test=worker_audits",
+            "what_a_replaced_process_did_last_its_successor_tells",
+        ),
+    },
 ];
