@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use consumer::{CheckpointError, Checkpoints, Consumer, ConsumerSettings, ShardBatch, Warning, each_batch};
 use kinesis_testing::{Clock, Kinesis, Limits, ModelSource, PutEntry};
 use lease_core::{
-    Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, StoreErrorKind,
+    Beat, Change, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, StoreErrorKind,
     StoreOperation, Version, WorkerRow,
 };
-use stream_types::{Name, Timestamp};
+use stream_types::{Name, Position, RecordPosition, SequenceNumber, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -25,9 +25,16 @@ fn name(text: &str) -> Name {
 struct Remote {
     table: MemoryStore,
     is_cut: Arc<AtomicBool>,
+    /// New leases alone do not get through.
+    refuses_new: Arc<AtomicBool>,
 }
 
 impl Remote {
+    fn new() -> Self {
+        let table = MemoryStore::new(name("application"));
+        Self { table, is_cut: Arc::default(), refuses_new: Arc::default() }
+    }
+
     fn reach(&self, operation: StoreOperation) -> Result<&MemoryStore, StoreError> {
         if self.is_cut.load(Ordering::SeqCst) {
             return Err(StoreError::new(StoreErrorKind::Unavailable, operation, "the network is cut"));
@@ -47,6 +54,10 @@ impl LeaseStore for Remote {
     }
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        let is_refused = self.refuses_new.load(Ordering::SeqCst) && next.last_change == Change::Created;
+        if is_refused {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, StoreOperation::Put, "no new leases"));
+        }
         self.reach(StoreOperation::Put)?.put(expected, next).await
     }
 
@@ -67,16 +78,21 @@ impl LeaseStore for Remote {
     }
 }
 
-/// The checkpoint waits as long as the lease is good. Then it is told that nobody knows, the batch is dropped, and once the
-/// table is back it comes again, to the same worker.
-#[tokio::test(start_paused = true)]
-async fn a_checkpoint_waits_for_the_table_and_tells_a_table_away_from_a_lost_lease() {
+fn one_shard_with_a_record() -> Kinesis {
     let clock = Clock::of_the_runtime(Timestamp::from_unix_millis(1_700_000_000_000));
     let kinesis = Kinesis::new(clock, Limits::of_the_service());
     kinesis.create_stream("orders", 1).expect("a new stream");
     let entry = PutEntry { partition_key: "key".into(), explicit_hash_key: None, data: "one".into() };
     kinesis.put_record("orders", entry).expect("the record is taken");
-    let store = Remote { table: MemoryStore::new(name("application")), is_cut: Arc::default() };
+    kinesis
+}
+
+/// The checkpoint waits as long as the lease is good. Then it is told that nobody knows, the batch is dropped, and once the
+/// table is back it comes again, to the same worker.
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_waits_for_the_table_and_tells_a_table_away_from_a_lost_lease() {
+    let kinesis = one_shard_with_a_record();
+    let store = Remote::new();
     let settings = ConsumerSettings { checkpoints: Checkpoints::Manual, ..ConsumerSettings::default() };
     let lease_duration = settings.worker.lease_duration;
 
@@ -116,4 +132,44 @@ async fn a_checkpoint_waits_for_the_table_and_tells_a_table_away_from_a_lost_lea
     };
     let (report, ()) = tokio::join!(running, story);
     assert!(matches!(report.warnings[..], [Warning::HeartbeatLate { .. }]), "{:?}", report.warnings);
+}
+
+/// A lease is finished once the children of its shard have leases, and its process may end before they do.
+#[tokio::test(start_paused = true)]
+async fn what_was_done_of_an_ended_shard_is_stored_before_its_children_have_leases() {
+    let kinesis = one_shard_with_a_record();
+    let store = Remote::new();
+    let checkpoints = Checkpoints::Automatic { every: Duration::from_secs(3_600) };
+    let settings = ConsumerSettings { checkpoints, ..ConsumerSettings::default() };
+    let (done, mut received) = mpsc::channel::<SequenceNumber>(1);
+    let source = ModelSource::new(kinesis.clone(), name("orders"));
+    let consumer = Consumer::builder(Arc::new(store.clone()), Arc::new(source))
+        .settings(settings)
+        .build(each_batch(move |batch: ShardBatch| {
+            let (done, last) = (done.clone(), batch.records().last().map(|record| record.sequence_number.clone()));
+            async move { done.send(last.expect("no batch is empty")).await.map_err(io::Error::other) }
+        }))
+        .expect("the settings work");
+    let leave = CancellationToken::new();
+    let asked = leave.clone();
+    let running = async move { consumer.run_until(asked.cancelled()).await.expect("nothing ends the consumer") };
+    let story = async {
+        let last = received.recv().await.expect("a batch");
+        store.refuses_new.store(true, Ordering::SeqCst);
+        let parent = store.table.list().await.expect("memory does not fail").swap_remove(0);
+        kinesis.split_shard("orders", &parent.key.shard, 1).expect("it is open");
+        let is_stored = async {
+            let stored = Position::After(RecordPosition::whole(last));
+            while store.table.get(&parent.key).await.expect("memory does not fail").expect("it is there").position
+                != stored
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), is_stored).await.expect("it is stored within a minute");
+        leave.cancel();
+    };
+    let _ = tokio::join!(running, story);
+    let leases = store.table.list().await.expect("memory does not fail");
+    assert_eq!(leases.len(), 1, "the children have none: {leases:?}");
 }

@@ -2,18 +2,14 @@
 
 mod common;
 
-use common::rows::name;
+use common::rows::{after, name};
 use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World};
 use lease_core::testing::block_on_ready;
 use lease_core::worker::{CheckpointError, Event};
 use lease_core::{Expected, Lease, LeaseKey, LeaseStore, Outcome, StoreErrorKind};
-use stream_types::{Position, RecordPosition, ShardId};
+use stream_types::{Position, ShardId};
 
 const SHARD: &str = "shard-0000";
-
-fn record(number: u64) -> Position {
-    Position::After(RecordPosition::whole(number.to_string().parse().expect("digits")))
-}
 
 fn key() -> LeaseKey {
     LeaseKey::new(name("stream"), ShardId::new(SHARD).expect("a valid id"))
@@ -37,27 +33,27 @@ fn answer(world: &mut World, answer: Result<Outcome<Lease>, StoreErrorKind>) {
 #[test]
 fn a_committed_loan_is_a_checkpoint() {
     let mut world = World::level(1, &["a"]);
-    let loan = borrowed(&mut world, record(1));
+    let loan = borrowed(&mut world, after(1));
     let outcome = commit(&world, &loan);
     answer(&mut world, Ok(outcome));
-    let next = borrowed(&mut world, record(2));
+    let next = borrowed(&mut world, after(2));
     assert_eq!(next.0, Expected::Version(loan.1.version), "the next loan follows it");
 }
 
 #[test]
 fn nothing_else_writes_a_row_that_is_lent() {
     let mut world = World::level(1, &["a"]);
-    let loan = borrowed(&mut world, record(1));
-    world.checkpoint(SHARD, record(2));
-    world.ask_for_row(SHARD, record(3));
+    let loan = borrowed(&mut world, after(1));
+    world.checkpoint(SHARD, after(2));
+    world.ask_for_row(SHARD, after(3));
     world.run_for(LEASE_DURATION * 2);
     assert_eq!(world.loan("a", SHARD), None, "the second one waits");
     assert_eq!(commit(&world, &loan), Outcome::Applied, "nobody was faster");
     answer(&mut world, Ok(Outcome::Applied));
     world.run_for(HEARTBEAT);
-    assert_eq!(world.lease(SHARD).position, record(2));
+    assert_eq!(world.lease(SHARD).position, after(2));
     let (_, next) = world.loan("a", SHARD).expect("its turn has come").unwrap().expect("it is not stored");
-    assert_eq!(next.position, record(3));
+    assert_eq!(next.position, after(3));
 }
 
 /// The worker must not store the position of a transaction that was rolled back.
@@ -65,12 +61,12 @@ fn nothing_else_writes_a_row_that_is_lent() {
 fn a_loan_that_was_given_up_is_never_written_by_the_worker() {
     let mut world = World::level(1, &["a"]);
     let before = world.lease(SHARD);
-    let _given_up = borrowed(&mut world, record(5));
+    let _given_up = borrowed(&mut world, after(5));
     answer(&mut world, Err(StoreErrorKind::Ambiguous));
     world.run_for(LEASE_DURATION * 2);
     assert_eq!(world.lease(SHARD), before);
     // What was given up binds nobody: a smaller step may follow.
-    let loan = borrowed(&mut world, record(1));
+    let loan = borrowed(&mut world, after(1));
     assert_eq!(commit(&world, &loan), Outcome::Applied);
 }
 
@@ -78,31 +74,31 @@ fn a_loan_that_was_given_up_is_never_written_by_the_worker() {
 #[test]
 fn the_same_loan_again_finds_that_it_was_committed() {
     let mut world = World::level(1, &["a"]);
-    let loan = borrowed(&mut world, record(1));
+    let loan = borrowed(&mut world, after(1));
     assert_eq!(commit(&world, &loan), Outcome::Applied);
     answer(&mut world, Err(StoreErrorKind::Ambiguous));
-    let again = borrowed(&mut world, record(1));
+    let again = borrowed(&mut world, after(1));
     assert_eq!(again, loan);
     let outcome = commit(&world, &again);
     assert_eq!(outcome, Outcome::Conflict { current: Some(loan.1.clone()) });
     answer(&mut world, Ok(outcome));
     assert!(world.stops("a").is_empty(), "nothing was lost");
-    assert_eq!(borrowed(&mut world, record(2)).0, Expected::Version(loan.1.version));
+    assert_eq!(borrowed(&mut world, after(2)).0, Expected::Version(loan.1.version));
 }
 
 /// The reader tries something else after a commit whose reply was lost: it must start again from what is stored.
 #[test]
 fn a_reader_that_does_not_know_of_its_own_commit_starts_again_behind_it() {
     let mut world = World::level(1, &["a"]);
-    let loan = borrowed(&mut world, record(5));
+    let loan = borrowed(&mut world, after(5));
     assert_eq!(commit(&world, &loan), Outcome::Applied);
     answer(&mut world, Err(StoreErrorKind::Ambiguous));
-    let other = borrowed(&mut world, record(3));
+    let other = borrowed(&mut world, after(3));
     let outcome = commit(&world, &other);
     assert!(matches!(outcome, Outcome::Conflict { .. }));
     answer(&mut world, Ok(outcome));
     world.run_until("it is read again", |world| world.is_reading("a", SHARD));
-    assert_eq!(world.started_at("a", SHARD), record(5));
+    assert_eq!(world.started_at("a", SHARD), after(5));
 }
 
 /// A drained reader that had just committed hands over what it committed, though the worker learns of it late.
@@ -112,7 +108,7 @@ fn a_hand_over_waits_for_the_loan_and_goes_on_from_its_position() {
     world.start("b");
     world.run_for(LEASE_DURATION);
     // Further than the reader will say when it is drained.
-    let far = record(1_000_000_000);
+    let far = after(1_000_000_000);
     let loan = borrowed(&mut world, far.clone());
     world.leave("a");
     world.run_for(LEASE_DURATION);
@@ -129,7 +125,7 @@ fn a_hand_over_never_goes_back_behind_what_a_list_shows() {
     let mut world = World::level(1, &["a"]);
     world.start("b");
     world.run_for(LEASE_DURATION);
-    let far = record(1_000_000_000);
+    let far = after(1_000_000_000);
     let loan = borrowed(&mut world, far.clone());
     world.set_weather("a", Weather::Cut);
     world.leave("a");
@@ -147,7 +143,7 @@ fn a_hand_over_does_not_carry_the_position_of_a_loan_that_was_given_up() {
     let mut world = World::level(1, &["a"]);
     world.start("b");
     world.run_for(LEASE_DURATION);
-    let far = record(1_000_000_000);
+    let far = after(1_000_000_000);
     let _given_up = borrowed(&mut world, far.clone());
     world.leave("a");
     world.run_for(LEASE_DURATION);
@@ -160,24 +156,24 @@ fn a_hand_over_does_not_carry_the_position_of_a_loan_that_was_given_up() {
 #[test]
 fn what_waited_behind_a_loan_has_nothing_to_do_if_the_loan_was_for_it_or_for_more() {
     let mut world = World::level(1, &["a"]);
-    let loan = borrowed(&mut world, record(5));
-    world.ask_for_row(SHARD, record(5));
-    world.checkpoint(SHARD, record(2));
+    let loan = borrowed(&mut world, after(5));
+    world.ask_for_row(SHARD, after(5));
+    world.checkpoint(SHARD, after(2));
     assert_eq!(commit(&world, &loan), Outcome::Applied);
     answer(&mut world, Ok(Outcome::Applied));
     assert_eq!(world.loan("a", SHARD), Some(Ok(None)));
     world.run_for(LEASE_DURATION);
-    assert_eq!(world.lease(SHARD).position, record(5));
+    assert_eq!(world.lease(SHARD).position, after(5));
 }
 
 /// A transaction that is repeated must not be done twice.
 #[test]
 fn no_row_is_lent_for_a_position_that_is_stored() {
     let mut world = World::level(1, &["a"]);
-    let loan = borrowed(&mut world, record(1));
+    let loan = borrowed(&mut world, after(1));
     let outcome = commit(&world, &loan);
     answer(&mut world, Ok(outcome));
-    world.ask_for_row(SHARD, record(1));
+    world.ask_for_row(SHARD, after(1));
     assert_eq!(world.loan("a", SHARD), Some(Ok(None)));
 }
 
@@ -185,24 +181,24 @@ fn no_row_is_lent_for_a_position_that_is_stored() {
 #[test]
 fn no_row_is_lent_for_a_position_that_a_list_shows() {
     let mut world = World::level(1, &["a"]);
-    let loan = borrowed(&mut world, record(1));
+    let loan = borrowed(&mut world, after(1));
     assert_eq!(commit(&world, &loan), Outcome::Applied);
     answer(&mut world, Err(StoreErrorKind::Ambiguous));
     world.run_for(HEARTBEAT * 2);
-    world.ask_for_row(SHARD, record(1));
+    world.ask_for_row(SHARD, after(1));
     assert_eq!(world.loan("a", SHARD), Some(Ok(None)));
 }
 
 #[test]
 fn no_row_is_lent_for_a_lease_that_is_lost_or_a_position_that_goes_back() {
     let mut world = World::level(1, &["a"]);
-    world.checkpoint(SHARD, record(9));
+    world.checkpoint(SHARD, after(9));
     world.run_for(HEARTBEAT);
-    world.ask_for_row(SHARD, record(1));
+    world.ask_for_row(SHARD, after(1));
     assert_eq!(world.loan("a", SHARD), Some(Ok(None)));
     let epoch = world.lease(SHARD).epoch;
     world.set_weather("a", Weather::Cut);
     world.run_until("it is late", |world| world.reading()["a"] == 0);
-    world.tell("a", Event::RowAsked { key: key(), epoch, position: record(10) });
+    world.tell("a", Event::RowAsked { key: key(), epoch, position: after(10) });
     assert_eq!(world.loan("a", SHARD), Some(Err(CheckpointError::LeaseLost)));
 }

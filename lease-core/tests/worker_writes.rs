@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::rows::{free_lease, shard, shards};
+use common::rows::{after, free_lease, shard, shards};
 use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World};
 use lease_core::testing::{block_on_ready, worker};
 use lease_core::worker::{Event, StopReason};
@@ -160,4 +160,17 @@ fn a_worker_that_is_late_asks_nothing_of_the_store_but_heartbeats() {
     let after = world.calls("a");
     assert_eq!((after.lists, after.others), (before.lists, before.others));
     assert!(after.heartbeats > before.heartbeats + 100);
+}
+
+/// The shard's lease waits for one of its child, and that for a list of the shards.
+#[test]
+fn what_was_done_while_a_checkpoint_was_on_its_way_is_stored_after_the_end_of_the_shard() {
+    let mut world = World::level(1, &["a"]);
+    world.streams_are_away = true;
+    world.delay_puts("a", HEARTBEAT / 10);
+    world.checkpoint("shard-0000", after(1));
+    world.checkpoint("shard-0000", after(2));
+    world.end_shard("shard-0000", vec![shard("child", &["shard-0000", "other"])]);
+    world.run_for(HEARTBEAT);
+    assert_eq!(world.lease("shard-0000").position, after(2));
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use lease_core::testing::block_on_ready;
 use lease_core::worker::{CheckpointError, Command, Ending, Event, StopReason, Warning, Worker};
 use lease_core::{Epoch, Expected, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StoreErrorKind};
-use stream_types::{Name, Position, RecordPosition, Shard};
+use stream_types::{Name, Position, Shard};
+
+use super::rows::after;
 
 /// What may go wrong with a worker's calls to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +165,7 @@ impl Process {
             Command::DrainShard { .. } if self.never_drains => None,
             Command::DrainShard { key, epoch } => {
                 self.readers.remove(&key);
-                Some(Event::Drained { key, epoch, position: Some(position(letters)) })
+                Some(Event::Drained { key, epoch, position: Some(furthest(letters)) })
             }
             Command::StopShard { key, reason, .. } => {
                 self.readers.remove(&key);
@@ -199,10 +201,10 @@ fn through<Answer>(
 }
 
 /// A position that lies behind all that were made before.
-fn position(letters: u64) -> Position {
-    Position::After(RecordPosition::whole((letters + 1).to_string().parse().expect("digits")))
+fn furthest(letters: u64) -> Position {
+    after(letters + 1)
 }
 
 fn next_checkpoint(key: LeaseKey, epoch: Epoch, letters: u64) -> Event {
-    Event::CheckpointAsked { key, epoch, position: position(letters) }
+    Event::CheckpointAsked { key, epoch, position: furthest(letters) }
 }

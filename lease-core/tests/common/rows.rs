@@ -3,7 +3,7 @@
 use lease_core::plan::{Plan, Snapshot, plan};
 use lease_core::testing::worker;
 use lease_core::{Lease, StreamFacts, WorkerRow};
-use stream_types::{Name, Shard, ShardId, StartPosition};
+use stream_types::{Name, Position, RecordPosition, Shard, ShardId, StartPosition};
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).expect("a valid name")
@@ -21,6 +21,11 @@ pub(crate) fn shards(count: usize) -> Vec<Shard> {
 
 pub(crate) fn facts() -> StreamFacts {
     StreamFacts { created: None, start: StartPosition::Horizon }
+}
+
+/// The position behind the record of that number.
+pub(crate) fn after(number: u64) -> Position {
+    Position::After(RecordPosition::whole(number.to_string().parse().expect("digits")))
 }
 
 pub(crate) fn free_lease(id: &str, parents: &[&str]) -> Lease {

@@ -13,8 +13,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "(is_silent(row) || !self.liveness.has_beaten(&row.name))",
             after: "is_silent(row)",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_faults",
             "a_newcomer_gives_nothing_to_a_worker_that_died_before_it_came",
         ),
@@ -22,8 +21,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
     Finding {
         number: 2,
         undone: OLD_LOOK,
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_faults",
             "a_lease_is_taken_from_the_dead_only_after_a_look_at_the_registry_that_is_younger_than_the_list",
         ),
@@ -36,8 +34,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "sent.since(last) >= self.settings.doubt_after(&self.pulse.row))",
             after: "sent.since(last) >= self.settings.doubt_after(&self.pulse.row) && false)",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_faults",
             "a_worker_that_was_frozen_gives_nothing_to_one_that_died_meanwhile",
         ),
@@ -50,8 +47,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "self.chores.plan |= self.target(&key) != Some(&self.pulse.row.name);",
             after: "",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_answers",
             "what_is_taken_although_it_has_become_a_newcomers_is_drained_at_once",
         ),
@@ -64,8 +60,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: ".filter(|row| self.follows(&row.key.stream)).cloned()",
             after: ".cloned()",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_streams",
             "a_lease_that_is_given_to_a_worker_while_it_gives_the_stream_up_is_not_read_there",
         ),
@@ -88,8 +83,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "parents_of_free(candidate).into_iter().take(1).collect()",
             after: "parents_of_free(candidate)",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=plan_properties",
             "p08_a_child_of_two_parents_that_was_taken_moves_nobody_elses_seat",
         ),
@@ -97,11 +91,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
     Finding {
         number: 8,
         undone: MISTAKEN_TAKE,
-        shows: Shows::Test(
-            "lease-core",
-            "--test=worker_faults",
-            "a_take_after_a_lapse_is_never_mistaken_for_one_from_before",
-        ),
+        shows: Shows::lease_core("--test=worker_faults", "a_take_after_a_lapse_is_never_mistaken_for_one_from_before"),
     },
     Finding {
         number: 9,
@@ -121,8 +111,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "self.is_watching && self.gone.get(&row.name) != Some(&row.incarnation)",
             after: "self.is_watching",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--lib",
             "liveness::tests::a_row_that_comes_back_after_it_was_forgotten_has_not_beaten",
         ),
@@ -135,8 +124,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "None if self.is_of_predecessor(key) => self.take(key),",
             after: "",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_returns",
             "a_worker_that_was_killed_and_is_back_reads_what_it_had_although_a_newcomer_is_to_have_some",
         ),
@@ -187,11 +175,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "self.0.get(shard).map(|lost| lost.epoch)",
             after: "self.0.get(shard).map(|lost| lost.epoch).filter(|_| false)",
         },
-        shows: Shows::Test(
-            "lease-core",
-            "--test=worker_protocol",
-            "a_lease_deleted_by_hand_comes_back_within_a_minute",
-        ),
+        shows: Shows::lease_core("--test=worker_protocol", "a_lease_deleted_by_hand_comes_back_within_a_minute"),
     },
     Finding {
         number: 18,
@@ -253,8 +237,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "if self.is_overdue {",
             after: "if false {",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_notice",
             "a_leaver_whose_time_is_nearly_over_leaves_its_leases_to_nobody_rather_than_to_a_doubtful_receiver",
         ),
@@ -267,8 +250,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "!self.pulse.has_outlasted_predecessor() || !self.pulse.has_looked_round();",
             after: "!self.pulse.has_outlasted_predecessor();",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_returns",
             "what_became_free_while_a_worker_was_away_is_read_once_it_is_back_and_has_looked_round",
         ),
@@ -309,8 +291,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "if self.has_lapsed { now } else { shown_since }",
             after: "shown_since",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_answers",
             "what_was_taken_before_a_lapse_is_not_read_after_it_though_the_heartbeat_that_ends_it_was_sent_before",
         ),
@@ -323,8 +304,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "if by.incarnation.number <= self.pulse.row.incarnation.number =>",
             after: "if false =>",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_registry",
             "a_registry_that_shows_a_worker_of_the_same_number_that_has_left_does_not_end_one",
         ),
@@ -332,8 +312,7 @@ pub(crate) const FINDINGS: &[Finding] = &[
     Finding {
         number: 30,
         undone: OWN_PATIENCE,
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_settings",
             "a_worker_of_a_longer_lease_duration_is_not_robbed_by_those_of_a_shorter_one",
         ),
@@ -341,17 +320,12 @@ pub(crate) const FINDINGS: &[Finding] = &[
     Finding {
         number: 31,
         undone: ORPHANS,
-        shows: Shows::Test(
-            "lease-core",
-            "--lib",
-            "worker::table::tests::a_descendant_of_a_doubted_row_is_doubted_with_it",
-        ),
+        shows: Shows::lease_core("--lib", "worker::table::tests::a_descendant_of_a_doubted_row_is_doubted_with_it"),
     },
     Finding {
         number: 32,
         undone: OLDER_TWIN,
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_registry",
             "a_lease_of_a_later_process_of_the_same_name_is_left_alone_until_a_heartbeat_shows_that_there_is_none",
         ),
@@ -364,10 +338,23 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "if kind.is_retryable() { lease_duration / 2 } else { audit_interval };",
             after: "{ let _ = lease_duration; audit_interval };",
         },
-        shows: Shows::Test(
-            "lease-core",
+        shows: Shows::lease_core(
             "--test=worker_steps",
             "a_list_that_a_network_has_swallowed_again_and_again_is_asked_for_within_half_a_lease_duration",
+        ),
+    },
+    Finding {
+        number: 34,
+        undone: Fault {
+            name: "what was done last of an ended shard waits for its lease to be finished",
+            file: "consumer/src/shard_task.rs",
+            before: "self.save_after(Duration::ZERO).await;\n                        return TaskEnd::Finished",
+            after: "return TaskEnd::Finished",
+        },
+        shows: Shows::Test(
+            "consumer",
+            "--test=table_away",
+            "what_was_done_of_an_ended_shard_is_stored_before_its_children_have_leases",
         ),
     },
     Finding {
@@ -378,10 +365,6 @@ pub(crate) const FINDINGS: &[Finding] = &[
             before: "self.listing.audits |= is_due || is_alone;",
             after: "",
         },
-        shows: Shows::Test(
-            "lease-core",
-            "--test=worker_audits",
-            "what_a_replaced_process_did_last_its_successor_tells",
-        ),
+        shows: Shows::lease_core("--test=worker_audits", "what_a_replaced_process_did_last_its_successor_tells"),
     },
 ];

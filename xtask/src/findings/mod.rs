@@ -24,6 +24,12 @@ enum Shows {
     Search(&'static str),
 }
 
+impl Shows {
+    const fn lease_core(tests: &'static str, test: &'static str) -> Self {
+        Self::Test("lease-core", tests, test)
+    }
+}
+
 /// Shows the finding of that number, or all.
 pub(crate) fn run(number: Option<&str>) -> Result<(), String> {
     let is_meant = |finding: &&Finding| number.is_none_or(|number| number == finding.number.to_string());
