@@ -8,7 +8,7 @@ use common::stage::{Stage, taken};
 use common::world::{LEASE_DURATION, World};
 use lease_core::testing::{block_on_ready, worker};
 use lease_core::worker::Event;
-use lease_core::{Beat, Lease, LeaseStore, Outcome, WorkerId, WorkerRow};
+use lease_core::{Beat, Incarnation, Lease, LeaseStore, Outcome, WorkerId, WorkerRow};
 
 /// The registry shows that row again instead of the one that "a" has now.
 fn goes_back(world: &World, old: &WorkerRow) {
@@ -67,18 +67,22 @@ fn a_registry_that_shows_a_worker_of_the_same_number_that_has_left_does_not_end_
 /// table that went back may name a process that never was, as far as the registry knows.
 #[test]
 fn a_lease_of_a_later_process_of_the_same_name_is_left_alone_until_a_heartbeat_shows_that_there_is_none() {
-    for others in [Vec::new(), vec![WorkerRow::registering(worker("other"), None)]] {
-        let mut stage = Stage::set(&[]);
-        stage.others = others;
-        (0..3).for_each(|_| _ = stage.beat_and_show(&[]));
-        let me = stage.id();
-        let later = WorkerId { incarnation: me.incarnation.successor(8), ..me };
-        let leases: Vec<_> = ["a", "b"].map(|id| free_lease(id, &[]).taken_by(&later)).into();
-        stage.tell(Event::Hinted);
-        stage.beat();
-        assert!(std::mem::take(&mut stage.wants_leases));
-        let commands = stage.tell(Event::LeasesListed(Ok(leases)));
-        assert_eq!(taken(&commands), [] as [&Lease; 0]);
-        assert!(!taken(&stage.beat()).is_empty(), "the name is this worker's");
+    let later = Incarnation::first(7).successor(8);
+    // One that registered when this one's row had been forgotten began to count anew.
+    let as_late = Incarnation::first(8);
+    for incarnation in [later, as_late] {
+        for others in [Vec::new(), vec![WorkerRow::registering(worker("other"), None)]] {
+            let mut stage = Stage::set(&[]);
+            stage.others = others;
+            (0..3).for_each(|_| _ = stage.beat_and_show(&[]));
+            let owner = WorkerId { incarnation, ..stage.id() };
+            let leases: Vec<_> = ["a", "b"].map(|id| free_lease(id, &[]).taken_by(&owner)).into();
+            stage.tell(Event::Hinted);
+            stage.beat();
+            assert!(std::mem::take(&mut stage.wants_leases));
+            let commands = stage.tell(Event::LeasesListed(Ok(leases)));
+            assert_eq!(taken(&commands), [] as [&Lease; 0]);
+            assert!(!taken(&stage.beat()).is_empty(), "the name is this worker's");
+        }
     }
 }
