@@ -248,7 +248,7 @@ proptest! {
         for row in &fleet.workers {
             let others = parts.iter().filter(|(actor, _)| actor.name != row.name);
             let asked = others.filter(|(actor, step)| !matches!(step, Step::Take(key) if is_renewal(actor, key)));
-            prop_assert_eq!(plan.asks_others(&row.id(), &snapshot), asked.count() > 0, "{}", row.name);
+            prop_assert_eq!(plan.asked_of_others(&row.id(), &snapshot).count(), asked.count(), "{}", row.name);
         }
         let mut moved = BTreeMap::new();
         for (actor, step) in parts {

@@ -178,3 +178,14 @@ fn what_became_free_while_a_worker_was_away_is_read_once_it_is_back_and_has_look
     let took = world.run_until("b reads all", |world| world.reading().get("b") == Some(&4));
     assert!(took <= settings().look_round() + A_FEW_ANSWERS * 2, "{took:?}");
 }
+
+/// The next of its name would begin at once with what the first may still read.
+#[test]
+fn a_process_that_may_have_a_predecessor_does_not_announce_its_return() {
+    let mut world = World::level(2, &["a"]);
+    world.crash("a");
+    world.start("a");
+    world.leave_to_return("a", GRACE);
+    let took = world.run_until("it has ended", |world| world.ending("a").is_some());
+    assert!((HEARTBEAT..=HEARTBEAT * 12 / 10).contains(&took), "{took:?}");
+}

@@ -4,11 +4,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::rows::shards;
+use common::rows::{free_lease, shards};
 use common::stage::{Stage, sent, taken};
 use common::world::{HEARTBEAT, LEASE_DURATION, World, settings};
-use lease_core::Beat;
 use lease_core::worker::{Event, WorkerSettings};
+use lease_core::{Beat, Incarnation, WorkerId, WorkerRow};
 
 /// Its heartbeats are farther apart than the lease duration of the others.
 fn slow() -> WorkerSettings {
@@ -66,4 +66,25 @@ fn a_process_that_takes_over_a_name_waits_for_the_heartbeat_of_one_with_a_longer
     let waited = stage.now - begun;
     assert!(waited >= slow().heartbeat_interval, "{waited:?}");
     assert!(waited <= slow().lease_duration / 2, "{waited:?}");
+}
+
+/// The older one may have sent its heartbeat just before, and learns of this one with the next.
+#[test]
+fn a_process_that_takes_over_a_name_waits_from_when_its_registration_is_known() {
+    let mut stage = Stage::new();
+    let older = WorkerId { incarnation: Incarnation::first(8), ..stage.id() };
+    stage.tell(Event::TimePassed);
+    let by = WorkerRow::registering(older.clone(), None);
+    let row = sent(stage.tell(Event::HeartbeatAnswered(Ok(Beat::Replaced { by })))).expect("it registers anew");
+    stage.now += HEARTBEAT * 4 / 10;
+    stage.written(row);
+    let known = stage.now;
+    let lease = free_lease("shard", &[]).taken_by(&older);
+    let mut commands = Vec::new();
+    while taken(&commands).is_empty() {
+        commands = stage.beat_and_show(std::slice::from_ref(&lease));
+    }
+    let waited = stage.now - known;
+    assert!(waited >= HEARTBEAT, "{waited:?}");
+    assert!(waited <= HEARTBEAT * 12 / 10, "{waited:?}");
 }

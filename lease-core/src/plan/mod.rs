@@ -219,18 +219,22 @@ impl Plan {
         steps
     }
 
-    /// Whether others than this worker have something to do for the plan, given the snapshot that it was computed from.
-    #[must_use]
-    pub fn asks_others(&self, me: &WorkerId, snapshot: &Snapshot<'_>) -> bool {
+    /// The leases with which others than this worker have something to do for the plan, given the snapshot that it was computed
+    /// from.
+    pub fn asked_of_others<'rows>(
+        &self,
+        me: &WorkerId,
+        snapshot: &Snapshot<'rows>,
+    ) -> impl Iterator<Item = &'rows Lease> {
         let live: BTreeSet<&Name> = snapshot.workers.iter().map(|worker| &worker.name).collect();
-        let asks = |lease: &&Lease| {
+        let leases = snapshot.leases.iter().flatten().copied();
+        leases.filter(move |lease| {
             let Ok(index) = self.assignments.binary_search_by(|known| known.key.cmp(&lease.key)) else { return false };
             let target = self.assignments[index].target.as_ref();
             match lease.owner.as_ref().map(|owner| &owner.name).filter(|owner| live.contains(owner)) {
                 Some(owner) => *owner != me.name && target != Some(owner),
                 None => target.is_some_and(|target| *target != me.name),
             }
-        };
-        snapshot.leases.iter().flatten().any(asks)
+        })
     }
 }

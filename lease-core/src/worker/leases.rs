@@ -84,12 +84,6 @@ impl Worker {
         }
     }
 
-    /// Tells the others soon that leases have come, gone, or changed hands, or should.
-    pub(super) fn announce(&mut self) {
-        self.pulse.row.generation += 1;
-        self.pulse.hurry();
-    }
-
     fn refused(&mut self, write: &Write) {
         let key = &write.next.key;
         match write.next.last_change {
@@ -98,9 +92,15 @@ impl Worker {
                 self.chores.repair |= all_created;
                 self.chores.plan |= all_created;
             }
-            // Whoever wrote the row first may have been about to end, and tells nobody.
-            Change::Taken => (self.listing.wanted, self.listing.audits) = (true, true),
-            Change::Given | Change::Released | Change::Checkpointed | Change::Finished => self.lose(key),
+            // Whoever has written the row may have been about to end, and tells nobody.
+            Change::Taken => {
+                self.listing.wanted = true;
+                self.announce();
+            }
+            Change::Given | Change::Released | Change::Checkpointed | Change::Finished => {
+                self.lose(key);
+                self.announce();
+            }
         }
     }
 
@@ -127,6 +127,7 @@ impl Worker {
             self.holdings.iter().filter(|entry| !is_kept(*entry)).map(|(key, _)| key.clone()).collect();
         for key in lost {
             self.lose(&key);
+            self.announce();
         }
     }
 

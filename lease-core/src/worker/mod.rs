@@ -18,6 +18,7 @@
 //! - It reads only the streams that it follows, which its row tells; one that it gives up, it hands over first.
 //! - It finishes a shard only after each of its children has a lease.
 
+mod audit;
 mod command;
 mod event;
 mod following;
@@ -39,6 +40,7 @@ use std::time::Duration;
 
 use stream_types::Name;
 
+use self::audit::Audit;
 pub use self::command::{CheckpointError, Command, Ending, StopReason, Warning};
 pub use self::event::Event;
 use self::holding::Holding;
@@ -79,6 +81,7 @@ pub struct Worker {
     floor_wanted: Option<Moment>,
     table: Table,
     listing: Listing,
+    audit: Audit,
     plan: Option<Plan>,
     /// Leases that the plan sends here, and that other live workers have yet to give.
     expected: BTreeSet<LeaseKey>,
@@ -108,10 +111,7 @@ struct Listing {
     wanted: bool,
     /// The next heartbeat is to be followed by a list.
     hinted: bool,
-    /// The list is not made because somebody told of something, but to find what nobody told of.
-    audits: bool,
     in_flight: Option<Moment>,
-    last: Option<Moment>,
     /// When the answer to the last one came.
     received: Option<Moment>,
     /// After a failure, when the next try may be made.
@@ -124,8 +124,6 @@ struct Listing {
 struct Chores {
     plan: bool,
     repair: bool,
-    /// What the plan shows undone, the others have to be told of.
-    audit: bool,
     /// A step of the plan has met a write under way, and waits for its end.
     blocked: bool,
     /// A gift waits until it is certain who lives.
@@ -165,6 +163,7 @@ impl Worker {
             floor_wanted: None,
             table: Table::default(),
             listing: Listing::default(),
+            audit: Audit::default(),
             plan: None,
             expected: BTreeSet::new(),
             is_overdue: false,

@@ -22,12 +22,12 @@ impl Worker {
         let snapshot = Snapshot { workers: self.live_workers(), leases };
         let plan = plan(&snapshot);
         let steps = plan.part_of(&me, &snapshot);
-        let asks_others = plan.asks_others(&me, &snapshot);
+        let undone = self.audited(&plan, &snapshot);
         let rows = self.table.rows().into_iter().flatten();
         let mine: Vec<Lease> = rows.filter(|row| row.is_owned_by(&me) && !row.is_finished()).cloned().collect();
         self.plan = Some(plan);
-        if std::mem::take(&mut self.chores.audit) && asks_others {
-            self.announce();
+        if let Some(undone) = undone {
+            self.tell_of_undone(undone);
         }
         self.tell_of_unplaced();
         self.look_out_for_gifts();

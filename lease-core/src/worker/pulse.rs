@@ -32,6 +32,8 @@ pub(super) struct Pulse {
     registering_since: Option<Moment>,
     /// When the confirmed registration was sent.
     registered: Option<Moment>,
+    /// When its answer came: by then all can know of it.
+    registration_known: Option<Moment>,
     /// When the last confirmed heartbeat was sent.
     confirmed: Option<Moment>,
     /// Since when the worker has been valid without a gap.
@@ -69,6 +71,7 @@ impl Pulse {
             failures: 0,
             registering_since: None,
             registered: None,
+            registration_known: None,
             confirmed: None,
             valid_since: None,
             has_lapsed: false,
@@ -106,10 +109,11 @@ impl Pulse {
         self.valid_since.get_or_insert(if self.has_lapsed { now } else { shown_since });
         self.confirmed = Some(shown_since);
         let registered = *self.registered.get_or_insert(sent);
+        let known = *self.registration_known.get_or_insert(now);
         if !self.has_looked_round() {
             self.next = self.next.min(registered.after(self.look_round));
         } else if !self.has_outlasted_predecessor() {
-            self.next = self.next.min(registered.after(self.predecessor_interval + self.shortest_pause));
+            self.next = self.next.min(known.after(self.predecessor_interval + self.shortest_pause));
         }
         Some(sent)
     }
@@ -202,8 +206,7 @@ impl Pulse {
     /// Whether another process under the same name, if it lived, would have learned by its own heartbeat that this one
     /// took over.
     pub(super) fn has_outlasted_predecessor(&self) -> bool {
-        let learned =
-            self.registered.map(|registered| registered.after(self.predecessor_interval + self.shortest_pause));
+        let learned = self.registration_known.map(|known| known.after(self.predecessor_interval + self.shortest_pause));
         self.is_awaited || learned.is_some_and(|learned| self.confirmed >= Some(learned))
     }
 

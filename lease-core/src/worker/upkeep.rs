@@ -8,13 +8,9 @@ use stream_types::Name;
 use super::pause::doubled;
 use super::pulse::Pulse;
 use super::{Command, Ending, Listing, StopReason, Worker, WorkerSettings};
-use crate::plan::designated;
 use crate::{Beat, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
 
 impl Worker {
-    /// Of how many audits a worker makes one, where another is designated.
-    const AUDITS_LEFT_TO_ANOTHER: u32 = 10;
-
     /// For how many lease durations a worker must be silent before its row is removed.
     const LEASE_DURATIONS_TO_FORGET: u32 = 10;
 
@@ -98,25 +94,15 @@ impl Worker {
         if let Some(verdict) = self.liveness.next_verdict(patience) {
             self.pulse.no_later_than(verdict);
         }
-        let interval = self.audit_interval();
-        let is_first = self.listing.last.is_none();
-        let is_due = self.listing.last.is_some_and(|last| self.now.since(last) >= interval);
-        // What a predecessor did last, it could not tell: its row was this worker's by then.
-        let is_alone = had_predecessor && !self.pulse.may_have_predecessor();
-        self.listing.audits |= is_due || is_alone;
-        let hinted = std::mem::take(&mut self.listing.hinted);
-        if is_first || !was_valid || hinted || is_due || is_alone || before != self.news() {
-            self.listing.wanted = true;
+        self.audit_when_due();
+        // What it wrote before it was late, or another process of its name, nobody may have been told of.
+        let has_outlived = had_predecessor && !self.pulse.may_have_predecessor();
+        if has_outlived || (!was_valid && self.pulse.has_lapsed()) {
+            self.announce();
         }
+        let hinted = std::mem::take(&mut self.listing.hinted);
+        self.listing.wanted |= !was_valid || hinted || has_outlived || before != self.news();
         self.chores.plan |= was_cautious || self.pulse.row.leaving || std::mem::take(&mut self.chores.postponed);
-    }
-
-    /// How long the worker goes without a look at the leases when nothing calls for one. One worker looks often, for the
-    /// whole fleet: what it finds undone it does, or tells the others of.
-    fn audit_interval(&self) -> Duration {
-        let audits = designated(&self.live_workers()).is_some_and(|row| row.name == self.pulse.row.name);
-        let factor = if audits { 1 } else { Self::AUDITS_LEFT_TO_ANOTHER };
-        self.settings.audit_interval.saturating_mul(factor)
     }
 
     /// What of the other workers' rows must change for the leases to be worth listing.
@@ -160,16 +146,13 @@ impl Worker {
             Ok(leases) => leases,
             Err(kind) => return self.list_again(kind),
         };
-        let Listing { wanted, hinted, audits, .. } = self.listing;
-        self.chores.audit |= audits;
+        let Listing { wanted, hinted, .. } = self.listing;
         if self.table.replace(leases, sent) {
             self.floor_wanted = Some(self.now);
         }
-        // An audit that became due while an earlier list was on its way is still to come.
-        let audits = audits && wanted;
         let wanted = wanted || self.table.has_unconfirmed();
-        let (last, received) = (Some(sent), Some(self.now));
-        self.listing = Listing { wanted, hinted, audits, last, received, ..Listing::default() };
+        self.audit.listed(sent, wanted);
+        self.listing = Listing { wanted, hinted, received: Some(self.now), ..Listing::default() };
         self.refuse_recreated_streams();
         if self.ended {
             return;
@@ -211,7 +194,8 @@ impl Worker {
 
     /// Tells the others that this process has ended, once it has nothing more to store; and ends once they can know.
     fn return_when_done(&mut self, within: Duration) {
-        if !self.holdings.is_empty() || self.table.has_writes() {
+        // One that follows an announced return does not wait for earlier processes.
+        if !self.holdings.is_empty() || self.table.has_writes() || self.pulse.may_have_predecessor() {
             return;
         }
         if self.pulse.is_return_known() {

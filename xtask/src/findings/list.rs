@@ -360,11 +360,34 @@ pub(crate) const FINDINGS: &[Finding] = &[
     Finding {
         number: 35,
         undone: Fault {
-            name: "what an audit finds for others to do, they are not told of",
+            name: "what a replaced process did last, its successor does not tell",
             file: "lease-core/src/worker/upkeep.rs",
-            before: "self.listing.audits |= is_due || is_alone;",
-            after: "",
+            before: "if has_outlived || (!was_valid",
+            after: "if (!was_valid",
         },
         shows: Shows::lease_core("--test=worker_audits", "what_a_replaced_process_did_last_its_successor_tells"),
+    },
+    Finding {
+        number: 36,
+        undone: Fault {
+            name: "a worker that was late does not tell that leases may have changed",
+            file: "lease-core/src/worker/upkeep.rs",
+            before: "if has_outlived || (!was_valid && self.pulse.has_lapsed()) {",
+            after: "if has_outlived {",
+        },
+        shows: Shows::lease_core("--test=worker_audits", "a_worker_that_was_late_tells_that_leases_may_have_changed"),
+    },
+    Finding {
+        number: 37,
+        undone: Fault {
+            name: "a process that takes over a name counts from when it has sent its registration",
+            file: "lease-core/src/worker/pulse.rs",
+            before: "self.registration_known.get_or_insert(now);",
+            after: "self.registration_known.get_or_insert(sent);",
+        },
+        shows: Shows::lease_core(
+            "--test=worker_settings",
+            "a_process_that_takes_over_a_name_waits_from_when_its_registration_is_known",
+        ),
     },
 ];

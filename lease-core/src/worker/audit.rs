@@ -1,0 +1,80 @@
+//! What nobody could tell of, and who tells of it then.
+//!
+//! The others look at the leases when a worker's row shows that it has changed something. A process may be gone, or replaced,
+//! before its row can show what it wrote last. So whoever cannot know that all was told of which it knows, tells: that it was late,
+//! that it has outlived an earlier process of its name, or that a row is not as it left it. And for what even that misses there are
+//! audits.
+
+use std::collections::BTreeSet;
+
+use super::Worker;
+use crate::plan::{Plan, Snapshot, designated};
+use crate::{Epoch, LeaseKey, Moment};
+
+/// The looks at the leases that nothing has called for.
+#[derive(Debug, Clone, Default, Hash)]
+pub(super) struct Audit {
+    /// When the last one was sent.
+    last: Option<Moment>,
+    /// The next list is one.
+    is_due: bool,
+    /// Its list has come, and the next plan shows what is undone.
+    has_come: bool,
+    /// The leases with which others had something to do by the last one, under the epochs that they had.
+    told: BTreeSet<(LeaseKey, Epoch)>,
+}
+
+impl Audit {
+    /// A list has come that was sent at that moment. Whether another one is wanted: then this one may not have shown everything.
+    pub(super) fn listed(&mut self, sent: Moment, another_is_wanted: bool) {
+        // A worker's first look finds what all know: that it has come.
+        if self.is_due || self.last.is_none() {
+            self.last = Some(sent);
+        }
+        self.has_come |= self.is_due;
+        self.is_due &= another_is_wanted;
+    }
+}
+
+impl Worker {
+    /// Of how many audits a worker makes one, where another is designated.
+    const AUDITS_LEFT_TO_ANOTHER: u32 = 10;
+
+    /// Wants the leases listed if an audit is due. One worker looks often, for the whole fleet: what it finds undone it does, or
+    /// tells the others of.
+    pub(super) fn audit_when_due(&mut self) {
+        let audits = designated(&self.live_workers()).is_some_and(|row| row.name == self.pulse.row.name);
+        let factor = if audits { 1 } else { Self::AUDITS_LEFT_TO_ANOTHER };
+        let interval = self.settings.audit_interval.saturating_mul(factor);
+        match self.audit.last {
+            None => self.listing.wanted = true,
+            Some(last) if self.now.since(last) >= interval => {
+                self.listing.wanted = true;
+                self.audit.is_due = true;
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// What an audit shows that others have to do, if one has just come.
+    pub(super) fn audited(&self, plan: &Plan, snapshot: &Snapshot<'_>) -> Option<BTreeSet<(LeaseKey, Epoch)>> {
+        let undone =
+            || plan.asked_of_others(&self.id(), snapshot).map(|lease| (lease.key.clone(), lease.epoch)).collect();
+        self.audit.has_come.then(undone)
+    }
+
+    /// Tells the others of what is theirs to do, but not twice: they may leave it undone on purpose.
+    pub(super) fn tell_of_undone(&mut self, undone: BTreeSet<(LeaseKey, Epoch)>) {
+        if !undone.is_subset(&self.audit.told) {
+            self.announce();
+        }
+        self.audit.told = undone;
+        self.audit.has_come = false;
+    }
+
+    /// Tells the others soon that leases have come, gone, or changed hands, or may have.
+    pub(super) fn announce(&mut self) {
+        self.pulse.row.generation += 1;
+        self.pulse.hurry();
+    }
+}
