@@ -18,8 +18,8 @@ pub struct WorkerRow {
     pub incarnation: Incarnation,
     /// Grows by one at each write of the row; the first write of an incarnation is [`WorkerRow::REGISTERS`].
     pub heartbeat: u64,
-    /// How many changes to the set of leases, or to their owners, this incarnation has made. The others list the
-    /// leases again when it changed.
+    /// How often this incarnation has changed the set of leases, or their owners, or found that somebody may have. The others
+    /// list the leases again when it changed.
     pub generation: u64,
     /// The most leases that the worker takes; absent = any number.
     pub capacity: Option<NonZeroU32>,

@@ -72,11 +72,12 @@ fn an_auditor_whose_heartbeats_fail_now_and_then_still_tells() {
 fn what_is_left_undone_on_purpose_is_told_once() {
     let mut world = World::level(5, &["a", "b", "c"]);
     world.stop_shard("shard-0003", after(1));
-    world.run_for(WorkerSettings::default().audit_interval * 11);
+    world.run_for(WorkerSettings::default().audit_interval * 2);
     let generations = |world: &World| ["a", "b", "c"].map(|name| world.row(name).generation);
     let before = generations(&world);
     world.run_for(WorkerSettings::default().audit_interval * 30);
     assert_eq!(generations(&world), before);
+    assert_eq!(world.reading().values().sum::<usize>(), 4, "all but that one");
 }
 
 /// Found by the simulation: a process that has been replaced cannot tell what it did last, and nobody falls silent. Here it came
@@ -136,7 +137,7 @@ fn beat(stage: &mut Stage) {
 /// By how much a worker's count of changes has grown with the next heartbeat, after this has happened to it. It has the lease of
 /// "mine", and another worker is there.
 fn told_after(happens: impl FnOnce(&mut Stage, Lease)) -> u64 {
-    let mut stage = Stage::new();
+    let mut stage = Stage::named("auditor");
     stage.others = vec![WorkerRow::registering(worker("other"), None)];
     let mine = free_lease("mine", &[]).given_to(&stage.id(), &worker("other"));
     for _ in 0..5 {
@@ -189,6 +190,37 @@ fn a_worker_that_finds_a_lease_of_its_own_in_other_hands_tells() {
         stage.tell(Event::PutAnswered { key, answer: Ok(Outcome::Conflict { current }) });
     };
     assert_eq!(told_after(by_a_write), 1);
+}
+
+/// Whoever was faster may have been about to end.
+#[test]
+fn a_worker_that_takes_too_late_tells() {
+    let too_late = |stage: &mut Stage, mine: Lease| {
+        let mut leases = vec![mine];
+        leases.extend(["free-1", "free-2", "free-3"].map(|id| free_lease(id, &[])));
+        stage.tell(Event::Hinted);
+        beat(stage);
+        let commands = stage.tell(Event::LeasesListed(Ok(leases.clone())));
+        let [take] = taken(&commands)[..] else { panic!("one falls to it: {commands:?}") };
+        let free = leases.into_iter().find(|lease| lease.key == take.key).expect("one of the four");
+        let current = Some(free.taken_by(&worker("other")));
+        stage.tell(Event::PutAnswered { key: free.key, answer: Ok(Outcome::Conflict { current }) });
+    };
+    assert_eq!(told_after(too_late), 1);
+}
+
+/// A table may be so large that a list of it takes longer than a heartbeat.
+#[test]
+fn an_audit_that_takes_long_is_not_made_twice() {
+    let mut stage = Stage::set(&[]);
+    stage.wants_leases = false;
+    while !stage.wants_leases && stage.now < settings().audit_interval * 2 {
+        stage.beat();
+    }
+    assert!(std::mem::take(&mut stage.wants_leases), "it is alone, and looks for all");
+    (0..3).for_each(|_| _ = stage.beat());
+    stage.tell(Event::LeasesListed(Ok(Vec::new())));
+    assert!(!stage.wants_leases);
 }
 
 /// A list shows a new child without its parent, and has to be made a second time before that is believed.

@@ -186,6 +186,7 @@ fn a_process_that_may_have_a_predecessor_does_not_announce_its_return() {
     world.crash("a");
     world.start("a");
     world.leave_to_return("a", GRACE);
-    let took = world.run_until("it has ended", |world| world.ending("a").is_some());
+    let took = world.run_until("it says that it returns", |world| world.row("a").returns_within.is_some());
     assert!((HEARTBEAT..=HEARTBEAT * 12 / 10).contains(&took), "{took:?}");
+    world.run_until("it has ended", |world| world.ending("a").is_some());
 }

@@ -220,7 +220,7 @@ impl Plan {
     }
 
     /// The leases with which others than this worker have something to do for the plan, given the snapshot that it was computed
-    /// from.
+    /// from. What belonged to an earlier process of their name, they take anew by themselves.
     pub fn asked_of_others<'rows>(
         &self,
         me: &WorkerId,

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::Worker;
-use crate::plan::{Plan, Snapshot, designated};
+use crate::plan::designated;
 use crate::{Epoch, LeaseKey, Moment};
 
 /// The looks at the leases that nothing has called for.
@@ -19,7 +19,7 @@ pub(super) struct Audit {
     /// The next list is one.
     is_due: bool,
     /// Its list has come, and the next plan shows what is undone.
-    has_come: bool,
+    pub(super) has_come: bool,
     /// The leases with which others had something to do by the last one, under the epochs that they had.
     told: BTreeSet<(LeaseKey, Epoch)>,
 }
@@ -40,14 +40,14 @@ impl Worker {
     /// Of how many audits a worker makes one, where another is designated.
     const AUDITS_LEFT_TO_ANOTHER: u32 = 10;
 
-    /// Wants the leases listed if an audit is due. One worker looks often, for the whole fleet: what it finds undone it does, or
-    /// tells the others of.
+    /// Wants the leases listed if an audit is due. One worker looks often, for the whole fleet; each looks now and then.
     pub(super) fn audit_when_due(&mut self) {
-        let audits = designated(&self.live_workers()).is_some_and(|row| row.name == self.pulse.row.name);
-        let factor = if audits { 1 } else { Self::AUDITS_LEFT_TO_ANOTHER };
+        let factor = if self.is_designated() { 1 } else { Self::AUDITS_LEFT_TO_ANOTHER };
         let interval = self.settings.audit_interval.saturating_mul(factor);
         match self.audit.last {
             None => self.listing.wanted = true,
+            // A list may be on its way for longer than a heartbeat.
+            Some(_) if self.audit.is_due => {}
             Some(last) if self.now.since(last) >= interval => {
                 self.listing.wanted = true;
                 self.audit.is_due = true;
@@ -56,16 +56,10 @@ impl Worker {
         }
     }
 
-    /// What an audit shows that others have to do, if one has just come.
-    pub(super) fn audited(&self, plan: &Plan, snapshot: &Snapshot<'_>) -> Option<BTreeSet<(LeaseKey, Epoch)>> {
-        let undone =
-            || plan.asked_of_others(&self.id(), snapshot).map(|lease| (lease.key.clone(), lease.epoch)).collect();
-        self.audit.has_come.then(undone)
-    }
-
-    /// Tells the others of what is theirs to do, but not twice: they may leave it undone on purpose.
+    /// Tells the others of what an audit shows that they have to do, if this worker looks for the whole fleet. It tells of
+    /// nothing twice, since they may leave it undone on purpose.
     pub(super) fn tell_of_undone(&mut self, undone: BTreeSet<(LeaseKey, Epoch)>) {
-        if !undone.is_subset(&self.audit.told) {
+        if self.is_designated() && !undone.is_subset(&self.audit.told) {
             self.announce();
         }
         self.audit.told = undone;
@@ -76,5 +70,9 @@ impl Worker {
     pub(super) fn announce(&mut self) {
         self.pulse.row.generation += 1;
         self.pulse.hurry();
+    }
+
+    fn is_designated(&self) -> bool {
+        designated(&self.live_workers()).is_some_and(|row| row.name == self.pulse.row.name)
     }
 }

@@ -95,7 +95,7 @@ impl Worker {
             // Whoever has written the row may have been about to end, and tells nobody.
             Change::Taken => {
                 self.listing.wanted = true;
-                self.announce();
+                self.pulse.row.generation += 1;
             }
             Change::Given | Change::Released | Change::Checkpointed | Change::Finished => {
                 self.lose(key);

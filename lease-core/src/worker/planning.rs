@@ -22,7 +22,8 @@ impl Worker {
         let snapshot = Snapshot { workers: self.live_workers(), leases };
         let plan = plan(&snapshot);
         let steps = plan.part_of(&me, &snapshot);
-        let undone = self.audited(&plan, &snapshot);
+        let asked = || plan.asked_of_others(&me, &snapshot).map(|lease| (lease.key.clone(), lease.epoch)).collect();
+        let undone = self.audit.has_come.then(asked);
         let rows = self.table.rows().into_iter().flatten();
         let mine: Vec<Lease> = rows.filter(|row| row.is_owned_by(&me) && !row.is_finished()).cloned().collect();
         self.plan = Some(plan);

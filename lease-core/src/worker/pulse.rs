@@ -32,7 +32,7 @@ pub(super) struct Pulse {
     registering_since: Option<Moment>,
     /// When the confirmed registration was sent.
     registered: Option<Moment>,
-    /// When its answer came: by then all can know of it.
+    /// When the answer to the registration came. By then all can know of it.
     registration_known: Option<Moment>,
     /// When the last confirmed heartbeat was sent.
     confirmed: Option<Moment>,
@@ -210,7 +210,7 @@ impl Pulse {
         self.is_awaited || learned.is_some_and(|learned| self.confirmed >= Some(learned))
     }
 
-    /// Whether there is one that may not have learned yet, and go on writing.
+    /// Whether the worker knows, from its registration, of such a process that may not have learned yet, and go on writing.
     pub(super) fn may_have_predecessor(&self) -> bool {
         !self.row.incarnation.is_first() && !self.has_outlasted_predecessor()
     }

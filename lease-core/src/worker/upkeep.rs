@@ -98,10 +98,10 @@ impl Worker {
         // What it wrote before it was late, or another process of its name, nobody may have been told of.
         let has_outlived = had_predecessor && !self.pulse.may_have_predecessor();
         if has_outlived || (!was_valid && self.pulse.has_lapsed()) {
-            self.announce();
+            self.pulse.row.generation += 1;
         }
         let hinted = std::mem::take(&mut self.listing.hinted);
-        self.listing.wanted |= !was_valid || hinted || has_outlived || before != self.news();
+        self.listing.wanted |= !was_valid || hinted || before != self.news();
         self.chores.plan |= was_cautious || self.pulse.row.leaving || std::mem::take(&mut self.chores.postponed);
     }
 
@@ -194,8 +194,9 @@ impl Worker {
 
     /// Tells the others that this process has ended, once it has nothing more to store; and ends once they can know.
     fn return_when_done(&mut self, within: Duration) {
-        // One that follows an announced return does not wait for earlier processes.
-        if !self.holdings.is_empty() || self.table.has_writes() || self.pulse.may_have_predecessor() {
+        // The next of its name begins at once: nobody else of that name may be at work any more.
+        let is_alone = self.pulse.is_registered() && !self.pulse.may_have_predecessor();
+        if !self.holdings.is_empty() || self.table.has_writes() || !is_alone {
             return;
         }
         if self.pulse.is_return_known() {
