@@ -1,8 +1,8 @@
 //! What nobody could tell of, and who tells of it then.
 //!
-//! The others look at the leases when a worker's row shows that it has changed something. A process may be gone, or replaced,
-//! before its row can show what it wrote last. So whoever cannot know that all was told of which it knows, tells: that it was late,
-//! that it has outlived an earlier process of its name, or that a row is not as it left it. And for what even that misses there are
+//! The others look at the leases when a worker's row shows that it has changed something. But a process may be gone, or replaced,
+//! before its row can show what it wrote last. So a worker that cannot be sure that everything was told says so: when it was late,
+//! when it has outlived an earlier process of its name, and when a row is not as it left it. For what even that misses there are
 //! audits.
 
 use std::collections::BTreeSet;
