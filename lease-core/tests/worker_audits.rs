@@ -9,7 +9,7 @@ use common::stage::{Stage, sent, taken};
 use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World, settings};
 use lease_core::testing::{block_on_ready, worker};
 use lease_core::worker::{Event, WorkerSettings};
-use lease_core::{Expected, Lease, LeaseStore, Outcome, WorkerId, WorkerRow};
+use lease_core::{Beat, Expected, Incarnation, Lease, LeaseStore, Outcome, WorkerId, WorkerRow};
 
 /// So that no worker's row tells of it.
 fn put_by_hand(world: &World, expected: Expected, next: &Lease) {
@@ -126,6 +126,25 @@ fn what_a_replaced_process_gave_last_its_successor_tells() {
     put_by_hand(&world, Expected::Version(lease.version), &lease.given_to(&world.id(other), &predecessor));
     world.run_for(LEASE_DURATION);
     assert_eq!(world.reading().values().sum::<usize>(), 1, "{:?}", world.reading());
+}
+
+/// Not before, when there may be more to come, and not again.
+#[test]
+fn a_process_that_takes_over_a_name_tells_once_when_the_one_before_must_have_ended() {
+    let mut stage = Stage::new();
+    let before = WorkerId { incarnation: Incarnation::first(8), ..stage.id() };
+    stage.tell(Event::TimePassed);
+    let by = WorkerRow::registering(before, None);
+    let row = sent(stage.tell(Event::HeartbeatAnswered(Ok(Beat::Replaced { by })))).expect("it registers anew");
+    stage.written(row);
+    let interval = WorkerSettings::default().heartbeat_interval;
+    let known = stage.now;
+    while stage.now < known + interval * 4 {
+        let row = stage.heartbeat();
+        let has_ended = stage.now > known + interval * 12 / 10;
+        assert_eq!(row.generation, u64::from(has_ended), "{:?} after its registration", stage.now - known);
+        stage.written(row);
+    }
 }
 
 /// The next heartbeat is answered, and shows another worker that is alive.
