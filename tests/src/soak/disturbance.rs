@@ -29,12 +29,11 @@ pub(crate) enum Disturbance {
 /// That it happened.
 #[derive(Debug, Clone)]
 pub(crate) struct Disturbed {
+    pub(crate) what: Disturbance,
     /// To whom; absent = to all.
     pub(crate) worker: Option<String>,
     pub(crate) began: Instant,
     pub(crate) ended: Instant,
-    /// Whether records may be repeated because of it.
-    pub(crate) may_repeat: bool,
 }
 
 impl Disturbance {

@@ -15,11 +15,14 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    pub(crate) fn recovered(&mut self, disturbance: Disturbance, after: Duration) {
+    /// The fleet has recovered so long after it. Returns whether that was in time.
+    pub(crate) fn recovered(&mut self, disturbance: Disturbance, after: Duration) -> bool {
         self.recoveries.entry(disturbance).or_default().push(after);
-        if after > disturbance.bound() {
+        let is_late = after > disturbance.bound();
+        if is_late {
             self.late.push(format!("{}: {after:.1?}, bound {:.1?}", disturbance.name(), disturbance.bound()));
         }
+        !is_late
     }
 
     /// Prints it all; returns whether every promise was kept.

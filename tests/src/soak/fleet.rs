@@ -81,9 +81,14 @@ impl Process {
     /// Whether it has ended, and the end of its log if so.
     pub(crate) fn has_ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok()??;
+        let lines = self.last_lines();
+        Some(format!("{} ended with {status}: {}", self.name, lines[lines.len().saturating_sub(3)..].join(" | ")))
+    }
+
+    /// The end of its log.
+    pub(crate) fn last_lines(&self) -> Vec<String> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let last: Vec<&str> = log.iter().rev().take(3).rev().map(String::as_str).collect();
-        Some(format!("{} ended with {status}: {}", self.name, last.join(" | ")))
+        log[log.len().saturating_sub(12)..].to_vec()
     }
 }
 

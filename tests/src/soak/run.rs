@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::disturbance::{Disturbance, Disturbed};
 use super::figures::Figures;
-use super::fleet::{LEASE_DURATION, Process};
+use super::fleet::{HEARTBEAT, LEASE_DURATION, Process};
 use super::table::Table;
 use super::truth::Truth;
 
@@ -48,6 +48,8 @@ struct Soak {
     processes: Vec<Process>,
     started: usize,
     disturbed: Vec<Disturbed>,
+    /// The last lines of the process that left last.
+    left: Vec<String>,
     figures: Figures,
     put: Instant,
 }
@@ -71,6 +73,7 @@ pub async fn soak(options: Options) -> Result<bool, String> {
         processes: Vec::new(),
         started: 0,
         disturbed: Vec::new(),
+        left: Vec::new(),
         figures: Figures::default(),
         put: Instant::now(),
         options,
@@ -95,8 +98,13 @@ impl Soak {
                 continue;
             }
             self.disturb(disturbance).await?;
-            let recovered = self.recover().await?;
-            self.figures.recovered(disturbance, recovered);
+            let mut recovered = self.recover().await?;
+            if disturbance == Disturbance::Kill {
+                recovered = recovered.max(self.outlive_the_dead(recovered).await?);
+            }
+            if !self.figures.recovered(disturbance, recovered) {
+                self.tell_what_went_before();
+            }
             let pause = Duration::from_millis(self.random.u64(200..2_000));
             self.load_for(pause).await;
             self.replace_the_ended().await?;
@@ -140,7 +148,8 @@ impl Soak {
                 while self.processes[victim].has_ended().is_none() && Instant::now() < deadline {
                     self.load_for(PUT_EVERY).await;
                 }
-                drop(self.processes.swap_remove(victim));
+                let left = self.processes.swap_remove(victim);
+                self.left = left.last_lines();
             }
             Disturbance::Freeze => {
                 self.processes[victim].signal("-STOP");
@@ -175,8 +184,7 @@ impl Soak {
                 self.processes[victim].to_kinesis.set(crate::rough_proxy::Roughness::Fair);
             }
         }
-        let may_repeat = disturbance.may_repeat();
-        self.disturbed.push(Disturbed { worker, began, ended: Instant::now(), may_repeat });
+        self.disturbed.push(Disturbed { what: disturbance, worker, began, ended: Instant::now() });
         Ok(())
     }
 
@@ -232,6 +240,13 @@ impl Soak {
         }
     }
 
+    /// Until a death is known, leases may still be given to the dead, if it had just come. What is produced meanwhile must come
+    /// within the same bound; and what is done to the fleet next is not to be judged by it.
+    async fn outlive_the_dead(&mut self, recovered: Duration) -> Result<Duration, String> {
+        self.load_for((LEASE_DURATION + HEARTBEAT * 2).saturating_sub(recovered)).await;
+        self.recover().await
+    }
+
     /// The last records come, and no others.
     async fn wait_until_all_is_printed(&self) {
         let (begun, produced) = (Instant::now(), self.truth().count());
@@ -254,6 +269,21 @@ impl Soak {
             self.start().await?;
         }
         Ok(())
+    }
+
+    /// A fleet did not recover in time: what had been done to it, and what its processes have to say.
+    fn tell_what_went_before(&self) {
+        let table = &self.options.table;
+        let now = Instant::now();
+        for disturbed in self.disturbed.iter().rev().take(4).rev() {
+            let Disturbed { what, worker, began, ended, .. } = disturbed;
+            let (began, ended) = (now - *began, now - *ended);
+            println!("{table}: {} ({worker:?}) from {began:.1?} to {ended:.1?} before", what.name());
+        }
+        let present = self.processes.iter().map(|process| (process.name.as_str(), process.last_lines()));
+        for (name, lines) in present.chain([("who left last", self.left.clone())]) {
+            lines.iter().for_each(|line| println!("{table}: {name}: {line}"));
+        }
     }
 
     fn misbehave(&mut self) {

@@ -86,7 +86,7 @@ impl Truth {
                     .worker
                     .as_ref()
                     .is_none_or(|worker| *worker == before.worker || (is_late && *worker == print.worker));
-                event.may_repeat && concerns && event.began <= print.at && event.ended + patience >= before.at
+                event.what.may_repeat() && concerns && event.began <= print.at && event.ended + patience >= before.at
             };
             if disturbed.iter().any(explains) {
                 verdict.explained += 1;
@@ -129,6 +129,7 @@ impl Truth {
 
 #[cfg(test)]
 mod tests {
+    use super::super::disturbance::Disturbance;
     use super::*;
 
     fn truth(prints: &[(&str, u64, usize)]) -> Truth {
@@ -152,7 +153,7 @@ mod tests {
         assert_eq!(twice.verdict(&[], patience).unexplained.len(), 1);
         let crash = |worker: &str| {
             let now = Instant::now();
-            Disturbed { worker: Some(worker.into()), began: now, ended: now, may_repeat: true }
+            Disturbed { what: Disturbance::Kill, worker: Some(worker.into()), began: now, ended: now }
         };
         let explained = |worker| {
             let before = crash(worker);
