@@ -100,7 +100,7 @@ impl Soak {
             self.disturb(disturbance).await?;
             let mut recovered = self.recover().await?;
             if disturbance == Disturbance::Kill {
-                recovered = recovered.max(self.outlive_the_dead(recovered).await?);
+                recovered = self.outlive_the_dead(recovered).await?;
             }
             if !self.figures.recovered(disturbance, recovered) {
                 self.tell_what_went_before();
@@ -243,8 +243,13 @@ impl Soak {
     /// Until a death is known, leases may still be given to the dead, if it had just come. What is produced meanwhile must come
     /// within the same bound; and what is done to the fleet next is not to be judged by it.
     async fn outlive_the_dead(&mut self, recovered: Duration) -> Result<Duration, String> {
-        self.load_for((LEASE_DURATION + HEARTBEAT * 2).saturating_sub(recovered)).await;
-        self.recover().await
+        let known = Instant::now() + (LEASE_DURATION + HEARTBEAT * 2).saturating_sub(recovered);
+        let mut longest = recovered;
+        while Instant::now() < known {
+            self.load_for(PUT_EVERY).await;
+            longest = longest.max(self.recover().await?);
+        }
+        Ok(longest)
     }
 
     /// The last records come, and no others.
