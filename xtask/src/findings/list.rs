@@ -274,8 +274,10 @@ pub(crate) const FINDINGS: &[Finding] = &[
         undone: Fault {
             name: "the end of a task is handled before the checkpoint that it has asked for",
             file: "consumer/src/driver.rs",
-            before: "self.asked_before().into_iter().chain(end).collect()",
-            after: "end.into_iter().collect()",
+            before: "Some(request) = self.checkpoint_requests.recv() => Some(self.shards.expect_checkpoint(request)),\n            \
+                     end = self.shards.next() => return self.asked_before().into_iter().chain(end).collect(),",
+            after: "end = self.shards.next() => return end.into_iter().collect(),\n            \
+                    Some(request) = self.checkpoint_requests.recv() => Some(self.shards.expect_checkpoint(request)),",
         },
         shows: Shows::Test(
             "consumer",
