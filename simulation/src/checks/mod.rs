@@ -28,7 +28,7 @@ pub(crate) trait Check: fmt::Debug + Send {
 pub(crate) fn all_checks(schedule: &Schedule) -> Vec<Box<dyn Check>> {
     let mut checks: Vec<Box<dyn Check>> = vec![
         Box::new(one_owner::OneOwner::default()),
-        Box::new(never_back::NeverBack),
+        Box::new(never_back::NeverBack::default()),
         Box::new(in_order::InOrder::default()),
         Box::new(children_after_parents::ChildrenAfterParents::default()),
         Box::new(stops_in_time::StopsInTime),

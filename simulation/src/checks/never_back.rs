@@ -3,14 +3,22 @@
 //! The version orders the writes; the epoch is the fencing token of users; a position that went back would repeat what was
 //! done, and one that went forward without its records would skip them. A finished lease stays finished until it is removed. And
 //! of two processes of one name, the older must have learned that it was replaced before it can find what the younger has taken.
+//! Which is the older their numbers do not tell: they begin anew once a name was free.
 
-use lease_core::{Epoch, Lease, Version};
+use std::collections::BTreeSet;
+
+use lease_core::{Epoch, Lease, Version, WorkerId};
 
 use super::Check;
 use crate::nature::Observation;
 
-#[derive(Debug)]
-pub(crate) struct NeverBack;
+#[derive(Debug, Default)]
+pub(crate) struct NeverBack {
+    /// Whoever was made the owner of a lease.
+    owners: BTreeSet<WorkerId>,
+    /// Those of them that another of their name has followed.
+    followed: BTreeSet<WorkerId>,
+}
 
 impl Check for NeverBack {
     fn name(&self) -> &'static str {
@@ -22,12 +30,28 @@ impl Check for NeverBack {
             Observation::Written { before: None, after: Some(after) } if after.version != Version::FIRST => {
                 Some(format!("{} begins at version {}", after.key, after.version))
             }
-            Observation::Written { before: Some(before), after: Some(after) } => wrong_step(before, after),
+            Observation::Written { before: Some(before), after: Some(after) } => {
+                wrong_step(before, after).or_else(|| self.wrong_owner(before, after))
+            }
             Observation::Written { before: Some(before), after: None } if !before.is_finished() => {
                 Some(format!("{} is removed at {}", before.key, before.position))
             }
             _ => None,
         }
+    }
+}
+
+impl NeverBack {
+    fn wrong_owner(&mut self, before: &Lease, after: &Lease) -> Option<String> {
+        let owner = after.owner.as_ref().filter(|owner| before.owner.as_ref() != Some(*owner))?;
+        let from = before.owner.as_ref().filter(|from| from.name == owner.name);
+        if self.owners.insert(owner.clone()) {
+            let older = self.owners.iter().filter(|other| other.name == owner.name && *other != owner);
+            self.followed.extend(older.cloned());
+        }
+        let is_older = self.followed.contains(owner);
+        let from = from.filter(|_| is_older)?;
+        Some(format!("{} goes back to an older process of its owner's name, from {from:?} to {owner:?}", after.key))
     }
 }
 
@@ -39,14 +63,34 @@ fn wrong_step(before: &Lease, after: &Lease) -> Option<String> {
     } else if after.epoch < before.epoch || (!same_owner && after.epoch <= before.epoch) {
         let (from, to): (Epoch, Epoch) = (before.epoch, after.epoch);
         Some(format!("{key} goes from epoch {from} to {to}, from {:?} to {:?}", before.owner, after.owner))
-    } else if let (Some(from), Some(to)) = (&before.owner, &after.owner)
-        && from.name == to.name
-        && from.incarnation.number > to.incarnation.number
-    {
-        Some(format!("{key} goes back to an older process of its owner's name, from {from:?} to {to:?}"))
     } else if after.position != before.position && !before.position.may_advance_to(&after.position) {
         Some(format!("{key} goes back from {} to {}", before.position, after.position))
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lease_core::Incarnation;
+    use lease_core::testing::{lease, worker};
+
+    use super::*;
+
+    /// The name was free for a while, so the newer process has the lower number.
+    #[test]
+    fn a_lease_goes_from_process_to_process_of_a_name_in_the_order_of_their_coming() {
+        let first = worker("one");
+        let (third, anew) = (first.incarnation.successor(2).successor(3), Incarnation::first(4));
+        let [older, newer] = [third, anew].map(|incarnation| WorkerId { incarnation, ..first.clone() });
+        let mut check = NeverBack::default();
+        let mut row = lease("shard");
+        let mut takes = |owner: &WorkerId| {
+            let next = row.taken_by(owner);
+            let before = std::mem::replace(&mut row, next);
+            check.see(&Observation::Written { before: Some(&before), after: Some(&row) })
+        };
+        assert_eq!((takes(&older), takes(&worker("other")), takes(&older), takes(&newer)), (None, None, None, None));
+        assert!(takes(&older).is_some_and(|wrong| wrong.contains("older process")));
     }
 }
