@@ -122,8 +122,8 @@ impl World {
         let (accepted, refused) = (sink.accepted.len(), sink.refused);
         assert!(
             in_time,
-            "it never came about that {what}: {accepted} of {} accepted, {refused} refused",
-            self.produced
+            "it never came about that {what}: {accepted} of {} accepted, {refused} refused; the tokens' bearers: {:?}",
+            self.produced, sink.bearers,
         );
     }
 
