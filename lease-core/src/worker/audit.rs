@@ -72,7 +72,8 @@ impl Worker {
         self.pulse.hurry();
     }
 
-    fn is_designated(&self) -> bool {
+    /// Whether the chores of the whole fleet fall to this worker.
+    pub(super) fn is_designated(&self) -> bool {
         designated(&self.live_workers()).is_some_and(|row| row.name == self.pulse.row.name)
     }
 }

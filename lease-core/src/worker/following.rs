@@ -104,7 +104,6 @@ impl Worker {
     pub(super) fn assign_chores(&mut self) {
         let live = self.live_workers();
         let is_me = |row: &WorkerRow| row.name == self.pulse.row.name;
-        let is_designated = designated(&live).is_some_and(is_me);
         let lists = |stream: &Name| {
             let followers: Vec<&WorkerRow> = live.iter().copied().filter(|row| row.follows(stream)).collect();
             let is_new = self.table.rows().into_iter().flatten().all(|row| row.key.stream != *stream);
@@ -118,7 +117,7 @@ impl Worker {
                 stream.leave_listing_to_others();
             }
         }
-        if is_designated {
+        if self.is_designated() {
             self.forget_the_dead();
             self.tell_of_unread_streams();
         }

@@ -4,7 +4,7 @@ use stream_types::Name;
 
 use super::holding::{Activity, Holding};
 use super::{Command, Unplaced, Warning, Worker};
-use crate::plan::{Plan, Snapshot, Step, designated, plan};
+use crate::plan::{Plan, Snapshot, Step, plan};
 use crate::{Change, Epoch, Lease, LeaseKey, WorkerId, WorkerRow};
 
 impl Worker {
@@ -70,14 +70,13 @@ impl Worker {
     /// get more. While a fleet starts, the first workers are soon full, and others are about to come.
     fn tell_of_unplaced(&mut self) {
         let live = self.live_workers();
-        let is_designated = designated(&live).is_some_and(|row| row.name == self.pulse.row.name);
         let owner = |key: &LeaseKey| self.table.get(key).and_then(|row| row.owner.as_ref());
         let is_read = |key: &LeaseKey| owner(key).is_some_and(|owner| live.iter().any(|row| row.name == owner.name));
         // What nobody follows is told of in other words.
         let is_followed = |key: &LeaseKey| live.iter().any(|row| !row.leaving && row.follows(&key.stream));
         let unplaced = self.plan.iter().flat_map(Plan::unplaced).filter(|key| is_followed(key) && !is_read(key));
         let unplaced: Vec<&LeaseKey> = unplaced.collect();
-        let Some(first) = unplaced.first().filter(|_| is_designated) else {
+        let Some(first) = unplaced.first().filter(|_| self.is_designated()) else {
             self.unplaced = Unplaced::default();
             return;
         };

@@ -210,7 +210,8 @@ impl Pulse {
         self.is_awaited || learned.is_some_and(|learned| self.confirmed >= Some(learned))
     }
 
-    /// Whether the worker knows, from its registration, of such a process that may not have learned yet, and go on writing.
+    /// Whether the registration has told of an earlier process of the name that may not have learned of this one yet, and go on
+    /// writing.
     pub(super) fn may_have_predecessor(&self) -> bool {
         !self.row.incarnation.is_first() && !self.has_outlasted_predecessor()
     }
