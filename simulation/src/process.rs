@@ -27,6 +27,8 @@ use crate::weather_store::WeatherStore;
 pub(crate) struct Process {
     pub(crate) id: ProcessId,
     pub(crate) name: usize,
+    /// For how long it may be silent before the others count it as dead.
+    pub(crate) lease_duration: Duration,
     runtime: Runtime,
     /// When it started, by the world's clock and by its own.
     started: (Duration, Instant),
@@ -105,6 +107,7 @@ impl Process {
         Ok(Self {
             id,
             name,
+            lease_duration: worker_settings(traits).lease_duration,
             started,
             clock_per_mille,
             frozen_until: None,

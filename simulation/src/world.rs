@@ -11,7 +11,7 @@ use stream_types::{Name, ShardId, Timestamp};
 
 use crate::nature::{Nature, Observation, ProcessId};
 use crate::process::{Process, STREAM, stream_name};
-use crate::schedule::{GRACE, Happening, NAMES, STORM, Schedule, Traits, Weather, What};
+use crate::schedule::{GRACE, Happening, LEISURELY, NAMES, STORM, Schedule, Traits, Weather, What};
 use crate::weather_store::{LateWrites, STEP, WeatherStore, carry_out_late};
 
 /// How often a record is put.
@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) later: Vec<(Duration, Later)>,
     /// Those that another process of their name follows once they have ended, and the pause before it.
     pub(crate) followed_by: BTreeMap<ProcessId, (Duration, Traits)>,
+    /// From when on everybody must know of all that crashed that they are dead.
+    pub(crate) deaths_known: Duration,
     records: u64,
     shards_seen: usize,
 }
@@ -72,6 +74,7 @@ impl World {
             late: LateWrites::default(),
             later: Vec::new(),
             followed_by: BTreeMap::new(),
+            deaths_known: Duration::ZERO,
             records: 0,
             shards_seen: 0,
         };
@@ -179,7 +182,10 @@ impl World {
     /// All processes of that name are gone. Tells how many they were.
     fn crash(&mut self, name: usize) -> usize {
         let crashed: Vec<_> = self.processes.extract_if(.., |_, process| process.name == name).collect();
-        for (process, _) in &crashed {
+        for (process, dead) in &crashed {
+            // Its last heartbeat may be read an interval late, and the look that finds it silent come another one later.
+            let known = self.now() + dead.lease_duration + LEISURELY.1 * 2;
+            self.deaths_known = self.deaths_known.max(known);
             self.followed_by.remove(process);
             self.nature.facts().see(&Observation::Crashed { process: *process });
         }
