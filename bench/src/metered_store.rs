@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use lease_core::{Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, Version, WorkerRow};
+use lease_core::{Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, WorkerRow};
 
 use crate::moves::Moves;
 
@@ -56,9 +56,9 @@ impl LeaseStore for MeteredStore {
         outcome
     }
 
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
         count(&self.calls.others);
-        self.inner.delete(key, expected).await
+        self.inner.delete(lease).await
     }
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {

@@ -71,12 +71,11 @@ impl Calls {
                 debug!(key = %next.key, change = next.last_change.as_str(), version = %next.version, ?answer, "wrote");
                 Some(Event::PutAnswered { key: next.key, answer: answer.map_err(|failure| failure.kind()) })
             }),
-            Command::Delete { key, expected } => self.running.spawn(async move {
+            Command::Delete(lease) => self.running.spawn(async move {
                 let _permit = writes.acquire().await;
                 let answer =
-                    within(timeout, StoreErrorKind::Ambiguous, StoreOperation::Delete, store.delete(&key, expected))
-                        .await;
-                Some(Event::DeleteAnswered { key, answer: answer.map_err(|failure| failure.kind()) })
+                    within(timeout, StoreErrorKind::Ambiguous, StoreOperation::Delete, store.delete(&lease)).await;
+                Some(Event::DeleteAnswered { key: lease.key, answer: answer.map_err(|failure| failure.kind()) })
             }),
             Command::Forget(row) => self.running.spawn(async move {
                 let _permit = writes.acquire().await;

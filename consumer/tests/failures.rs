@@ -293,7 +293,7 @@ async fn a_processor_that_panics_when_its_lease_is_lost_is_counted_as_that_and_n
     world
         .wait_until("the lease is stolen", async |world| {
             let lease = world.lease(0).await;
-            let stolen = world.store.put(Expected::Version(lease.version), &lease.taken_by(&thief)).await;
+            let stolen = world.store.put(Expected::row(&lease), &lease.taken_by(&thief)).await;
             stolen.expect("memory does not fail") == Outcome::Applied
         })
         .await;

@@ -230,7 +230,7 @@ async fn a_lost_lease_drops_the_batch_in_hand_and_refuses_its_checkpoint() {
         .await;
     let lease = world.lease(0).await;
     let thief = lease_core::testing::worker("thief");
-    let stolen = world.store.put(lease_core::Expected::Version(lease.version), &lease.taken_by(&thief)).await;
+    let stolen = world.store.put(lease_core::Expected::row(&lease), &lease.taken_by(&thief)).await;
     assert_eq!(stolen.unwrap(), lease_core::Outcome::Applied);
     world.wait_until_noted("lost").await;
     assert_eq!(world.lease(0).await.position, Position::HORIZON, "nothing was stored");

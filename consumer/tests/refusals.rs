@@ -7,7 +7,7 @@ use consumer::{Consumer, ConsumerError, each_batch};
 use kinesis_testing::{Clock, Kinesis, Limits, ModelSource};
 use lease_core::{
     Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, StoreErrorKind,
-    StoreOperation, Version, WorkerRow,
+    StoreOperation, WorkerRow,
 };
 use stream_types::{Name, Timestamp};
 use tokio::task::JoinHandle;
@@ -64,7 +64,7 @@ impl LeaseStore for Denied {
         Err(denied(StoreOperation::Put))
     }
 
-    async fn delete(&self, _key: &LeaseKey, _expected: Version) -> Result<Outcome<Lease>, StoreError> {
+    async fn delete(&self, _lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
         Err(denied(StoreOperation::Delete))
     }
 

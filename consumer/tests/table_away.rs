@@ -10,7 +10,7 @@ use consumer::{CheckpointError, Checkpoints, Consumer, ConsumerSettings, ShardBa
 use kinesis_testing::{Clock, Kinesis, Limits, ModelSource, PutEntry};
 use lease_core::{
     Beat, Change, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, StoreErrorKind,
-    StoreOperation, Version, WorkerRow,
+    StoreOperation, WorkerRow,
 };
 use stream_types::{Name, Position, RecordPosition, SequenceNumber, Timestamp};
 use tokio::sync::mpsc;
@@ -61,8 +61,8 @@ impl LeaseStore for Remote {
         self.reach(StoreOperation::Put)?.put(expected, next).await
     }
 
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
-        self.reach(StoreOperation::Delete)?.delete(key, expected).await
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        self.reach(StoreOperation::Delete)?.delete(lease).await
     }
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {

@@ -10,7 +10,7 @@ use crate::{LeaseKey, WorkerId};
 ///
 /// The fields are public because stores must write and read each of them. Everybody else changes a lease through its
 /// transitions ([`Lease::taken_by`], [`Lease::given_to`], …): pure functions that return the next row, whose version is
-/// one higher. A store writes that row only over the version that it was made from.
+/// one higher. A store writes that row only over the one that it was made from, told by its version and its epoch.
 ///
 /// ```
 /// use lease_core::{Incarnation, Lease, LeaseKey, StreamFacts, WorkerId};
@@ -30,9 +30,9 @@ use crate::{LeaseKey, WorkerId};
 pub struct Lease {
     /// Which shard of which stream.
     pub key: LeaseKey,
-    /// Grows by one at every write of the row; every write is conditional on it.
+    /// Grows by one at every write of the row. Every write is conditional on it, and on the epoch.
     pub version: Version,
-    /// Grows by one at every change of owner: the fencing token.
+    /// Grows at every change of owner, by one or up to a floor that the store asks for: the fencing token.
     pub epoch: Epoch,
     /// Who may read the shard; absent = free. A finished lease keeps the owner that finished it.
     pub owner: Option<WorkerId>,

@@ -4,7 +4,7 @@
 //! one row, its [`WorkerRow`]. All that the workers agree on, they agree on through these rows:
 //!
 //! 1. **Every write is a compare-and-set on one row** ([`LeaseStore`]). A worker that was declared dead and wakes up
-//!    cannot move a checkpoint, because its version is stale.
+//!    cannot move a checkpoint, because what it expects is no longer there.
 //! 2. **The owner gives, the ownerless is taken.** While a worker is alive, only it writes its lease rows. An overloaded
 //!    worker gives leases away after draining them; nobody steals. Only the leases of nobody, or of the dead, are taken.
 //! 3. **One snapshot, one plan, no leader.** The target ([`plan`]) is a pure function of the rows. Each worker computes

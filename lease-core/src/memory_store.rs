@@ -8,7 +8,7 @@ use std::task::{Poll, Waker};
 use async_trait::async_trait;
 use stream_types::Name;
 
-use crate::{Beat, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, Version, WorkerRow};
+use crate::{Beat, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, WorkerRow};
 
 /// A lease table that lives and dies with its process: for tests, demos, and fleets within one process.
 ///
@@ -81,14 +81,10 @@ impl LeaseStore for MemoryStore {
     }
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
-        StoreError::check_version(expected, next)?;
+        StoreError::check_successor(expected, next)?;
         Ok(self.with_table(|table| {
             let current = table.leases.get(&next.key);
-            let as_expected = match expected {
-                Expected::Absent => current.is_none(),
-                Expected::Version(version) => current.is_some_and(|lease| lease.version == version),
-            };
-            if !as_expected {
+            if current.map_or(Expected::Absent, Expected::row) != expected {
                 return Outcome::Conflict { current: current.cloned() };
             }
             table.leases.insert(next.key.clone(), next.clone());
@@ -99,13 +95,14 @@ impl LeaseStore for MemoryStore {
         }))
     }
 
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
-        Ok(self.with_table(|table| match table.leases.get(key) {
-            Some(lease) if lease.version == expected => {
-                table.leases.remove(key);
-                Outcome::Applied
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        Ok(self.with_table(|table| {
+            let current = table.leases.get(&lease.key);
+            if current.map(Expected::row) != Some(Expected::row(lease)) {
+                return Outcome::Conflict { current: current.cloned() };
             }
-            current => Outcome::Conflict { current: current.cloned() },
+            table.leases.remove(&lease.key);
+            Outcome::Applied
         }))
     }
 

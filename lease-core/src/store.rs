@@ -10,7 +10,7 @@ use crate::{Epoch, Lease, LeaseKey, StoreError, Version, WorkerRow};
 /// The lease table of **one application**: the leases of its shards, and the registry of its workers.
 ///
 /// A store does as little as possible. What the rows mean is decided by the pure functions of this crate; a store
-/// keeps rows, compares one number, and tells the loser of a race what is there instead.
+/// keeps rows, compares two numbers, and tells the loser of a race what is there instead.
 ///
 /// # Contract
 ///
@@ -18,16 +18,19 @@ use crate::{Epoch, Lease, LeaseKey, StoreError, Version, WorkerRow};
 /// with the same number.
 ///
 /// 1. `put` with [`Expected::Absent`] writes only where the key has no row.
-/// 2. `put` with [`Expected::Version`] writes only over a row of that version.
+/// 2. `put` with [`Expected::Row`] writes only over a row of that version and that epoch. A table that has lost its newest
+///    rows comes to a version a second time; to an epoch it does not.
 /// 3. A write that loses is `Ok(Outcome::Conflict)`, writes nothing, and brings the row that is there instead.
-/// 4. `put` refuses, as [`Invalid`](crate::StoreErrorKind::Invalid), a row whose version does not follow from what is
-///    expected: [`Version::FIRST`] after absent, else the expected version's successor.
+/// 4. `put` refuses, as [`Invalid`](crate::StoreErrorKind::Invalid), a row that does not follow from what is expected:
+///    its version is [`Version::FIRST`] after absent, else the expected version's successor, and its epoch is no lower
+///    than the expected one.
 /// 5. After `Applied`, everybody's `get` and `list` return the row, every field as it was written.
 /// 6. Of several writers that expect the same, exactly one is applied.
 /// 7. A write sent again after its reply was lost is a conflict whose current row equals the row to be written. So
 ///    whoever finds `current == next` knows that the write was his own.
 /// 8. `list` is complete, however many rows there are, and ascending by key.
-/// 9. `delete` removes only a row of the expected version; of a row that is not there it is a conflict with nothing.
+/// 9. `delete` removes only a row of the given row's version and epoch; where there is no row, it is a conflict with
+///    nothing.
 /// 10. `heartbeat` writes the worker's row and returns all rows, its own included, ascending by name.
 /// 11. `heartbeat` writes exactly where [`WorkerRow::may_replace`] allows it or the name has no row; elsewhere it
 ///     answers [`Beat::Replaced`] and writes nothing.
@@ -61,12 +64,12 @@ pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
     /// The store cannot be reached, or refuses `next` (contract line 4). A lost race is no error.
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError>;
 
-    /// Removes a row if it has the expected version.
+    /// Removes a lease's row if it still has the version and the epoch of this one.
     ///
     /// # Errors
     ///
     /// The store cannot be reached. A lost race is no error.
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError>;
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError>;
 
     /// Writes the worker's own row and reads all of them.
     ///
@@ -100,17 +103,48 @@ pub trait Hints: fmt::Debug + Send {
 pub enum Expected {
     /// No row.
     Absent,
-    /// A row of this version.
-    Version(Version),
+    /// A row of this version and this epoch.
+    Row {
+        /// How often the row has been written.
+        version: Version,
+        /// How often the lease has changed its owner. It tells apart what a table came to before and after it lost its
+        /// newest rows.
+        epoch: Epoch,
+    },
 }
 
 impl Expected {
+    /// That row, as it was read, and not written since.
+    #[must_use]
+    pub const fn row(lease: &Lease) -> Self {
+        Self::Row { version: lease.version, epoch: lease.epoch }
+    }
+
     /// The version that a row must have to be written where this is expected.
     #[must_use]
     pub const fn next_version(self) -> Version {
         match self {
             Self::Absent => Version::FIRST,
-            Self::Version(version) => version.next(),
+            Self::Row { version, .. } => version.next(),
+        }
+    }
+
+    /// Whether that row may be written where this is expected: its version follows, and its epoch does not go back.
+    #[must_use]
+    pub fn is_followed_by(self, next: &Lease) -> bool {
+        let epoch_before = match self {
+            Self::Absent => Epoch::NEVER_OWNED,
+            Self::Row { epoch, .. } => epoch,
+        };
+        next.version == self.next_version() && next.epoch >= epoch_before
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("no row"),
+            Self::Row { version, epoch } => write!(f, "version {version} of epoch {epoch}"),
         }
     }
 }
@@ -165,8 +199,8 @@ impl<Store: LeaseStore + ?Sized> LeaseStore for Arc<Store> {
         (**self).put(expected, next).await
     }
 
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
-        (**self).delete(key, expected).await
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        (**self).delete(lease).await
     }
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {

@@ -75,17 +75,18 @@ impl StoreError {
         Self::new(StoreErrorKind::Corrupt, operation, format!("{store}: {row}")).caused_by(row)
     }
 
-    /// The error of a `put` whose row's version does not follow from what is expected, if that is so. The first thing
-    /// that a store looks at.
+    /// The error of a `put` whose row does not follow from what is expected, if that is so. The first thing that a store
+    /// looks at.
     ///
     /// # Errors
     ///
-    /// The version does not follow.
-    pub fn check_version(expected: Expected, next: &Lease) -> Result<(), Self> {
-        if next.version == expected.next_version() {
+    /// The version does not follow, or the epoch goes back.
+    pub fn check_successor(expected: Expected, next: &Lease) -> Result<(), Self> {
+        if expected.is_followed_by(next) {
             return Ok(());
         }
-        let message = format!("lease {}: version {} does not follow from {expected:?}", next.key, next.version);
+        let Lease { key, version, epoch, .. } = next;
+        let message = format!("lease {key}: version {version} of epoch {epoch} does not follow from {expected}");
         Err(Self::new(StoreErrorKind::Invalid, StoreOperation::Put, message))
     }
 

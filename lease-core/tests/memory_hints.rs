@@ -44,7 +44,7 @@ fn what_others_have_to_act_on_is_hinted_once_and_the_rest_never() {
     let mut expected = Expected::Absent;
     for (lease, is_news) in [(&created, true), (&taken, false), (&stored, false), (&given, true)] {
         put(&store, expected, lease);
-        expected = Expected::Version(lease.version);
+        expected = Expected::row(lease);
         assert_eq!((is_hinted(&mut hints), is_hinted(&mut hints)), (is_news, false), "{:?}", lease.last_change);
     }
 

@@ -105,7 +105,7 @@ fn what_a_replaced_process_did_last_its_successor_tells() {
         world.run_until("the other one sees it come", |world| world.calls(other).lists > lists);
         world.run_for(last_write_after);
         let parent = of(&world, &predecessor);
-        put_by_hand(&world, Expected::Version(parent.version), &parent.finished(&predecessor));
+        put_by_hand(&world, Expected::row(&parent), &parent.finished(&predecessor));
         world.run_for(LEASE_DURATION);
         assert_eq!(world.reading().values().sum::<usize>(), 1, "{:?}", world.reading());
     }
@@ -123,7 +123,7 @@ fn what_a_replaced_process_gave_last_its_successor_tells() {
     world.start(replaced);
     let lists = world.calls(other).lists;
     world.run_until("the other one sees it come", |world| world.calls(other).lists > lists);
-    put_by_hand(&world, Expected::Version(lease.version), &lease.given_to(&world.id(other), &predecessor));
+    put_by_hand(&world, Expected::row(&lease), &lease.given_to(&world.id(other), &predecessor));
     world.run_for(LEASE_DURATION);
     assert_eq!(world.reading().values().sum::<usize>(), 1, "{:?}", world.reading());
 }

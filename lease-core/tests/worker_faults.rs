@@ -267,7 +267,7 @@ fn a_row_that_went_back_in_time_is_not_read_under_its_old_epoch() {
     let given = world.leases().into_iter().find(|lease| lease.is_owned_by(&b)).unwrap();
     assert_eq!(given.last_change, Change::Given);
     let moved_on = given.given_to(&c, &b);
-    let outcome = block_on_ready(world.store.put(Expected::Version(given.version), &moved_on)).unwrap();
+    let outcome = block_on_ready(world.store.put(Expected::row(&given), &moved_on)).unwrap();
     assert_eq!(outcome, Outcome::Applied);
     world.tell("b", Event::Hinted);
     world.run_until("b has seen it", |world| world.reading()["b"] == 0);

@@ -37,7 +37,7 @@ fn a_committed_loan_is_a_checkpoint() {
     let outcome = commit(&world, &loan);
     answer(&mut world, Ok(outcome));
     let next = borrowed(&mut world, after(2));
-    assert_eq!(next.0, Expected::Version(loan.1.version), "the next loan follows it");
+    assert_eq!(next.0, Expected::row(&loan.1), "the next loan follows it");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn the_same_loan_again_finds_that_it_was_committed() {
     assert_eq!(outcome, Outcome::Conflict { current: Some(loan.1.clone()) });
     answer(&mut world, Ok(outcome));
     assert!(world.stops("a").is_empty(), "nothing was lost");
-    assert_eq!(borrowed(&mut world, after(2)).0, Expected::Version(loan.1.version));
+    assert_eq!(borrowed(&mut world, after(2)).0, Expected::row(&loan.1));
 }
 
 /// The reader tries something else after a commit whose reply was lost: it must start again from what is stored.

@@ -256,8 +256,7 @@ fn tombstones_go_when_the_stream_has_forgotten_their_shard() {
 fn a_lease_deleted_by_hand_comes_back_within_a_minute() {
     let mut world = World::level(4, &["a", "b"]);
     let lease = world.lease("shard-0002");
-    let deleted =
-        lease_core::testing::block_on_ready(lease_core::LeaseStore::delete(&world.store, &lease.key, lease.version));
+    let deleted = lease_core::testing::block_on_ready(lease_core::LeaseStore::delete(&world.store, &lease));
     assert_eq!(deleted.unwrap(), lease_core::Outcome::Applied);
     let noticed = world.run_until("its reader notices", |world| world.reading().values().sum::<usize>() == 3);
     let took = noticed + world.run_until("it is read again", World::is_level);
@@ -277,8 +276,7 @@ fn a_tombstone_deleted_by_hand_comes_back_under_a_higher_epoch() {
     // A while later, when its finisher knows it from lists alone.
     world.run_for(Duration::from_secs(130));
     let lease = world.lease("shard-0000");
-    let deleted =
-        lease_core::testing::block_on_ready(lease_core::LeaseStore::delete(&world.store, &lease.key, lease.version));
+    let deleted = lease_core::testing::block_on_ready(lease_core::LeaseStore::delete(&world.store, &lease));
     assert_eq!(deleted.unwrap(), lease_core::Outcome::Applied);
     let is_taken = |row: &Lease| row.key == lease.key && row.last_change == Change::Taken;
     world.run_until("it is read again", |world| world.leases().iter().any(is_taken));

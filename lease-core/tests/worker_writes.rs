@@ -8,7 +8,7 @@ use common::rows::{after, free_lease, shard, shards};
 use common::world::{HEARTBEAT, LEASE_DURATION, Weather, World};
 use lease_core::testing::{block_on_ready, worker};
 use lease_core::worker::{Event, StopReason};
-use lease_core::{Change, Expected, LeaseStore, Outcome};
+use lease_core::{Change, Expected, Lease, LeaseStore, Outcome};
 
 /// Within which what a worker has to do at once is done: a few answers.
 const AT_ONCE: Duration = Duration::from_millis(10);
@@ -98,7 +98,7 @@ fn a_lease_that_a_list_shows_in_other_hands_is_read_no_more() {
     let mut world = World::level(2, &["a"]);
     let mine = world.lease("shard-0000");
     let theirs = mine.given_to(&worker("elsewhere"), &worker("elsewhere"));
-    let put = block_on_ready(world.store.put(Expected::Version(mine.version), &theirs)).unwrap();
+    let put = block_on_ready(world.store.put(Expected::row(&mine), &theirs)).unwrap();
     assert_eq!(put, Outcome::Applied);
     world.tell("a", Event::Hinted);
     world.run_until("it has learned", |world| !world.stops("a").is_empty());
@@ -173,4 +173,19 @@ fn what_was_done_while_a_checkpoint_was_on_its_way_is_stored_after_the_end_of_th
     world.end_shard("shard-0000", vec![shard("child", &["shard-0000", "other"])]);
     world.run_for(HEARTBEAT);
     assert_eq!(world.lease("shard-0000").position, after(2));
+}
+
+/// A table that went back, and was written on from there, has come to the same version a second time. What one who has not looked
+/// yet knows of that version is another row, of a lower epoch.
+#[test]
+fn a_write_over_a_row_that_a_lost_tail_took_away_does_not_bring_its_epoch_back() {
+    let mut world = World::level(2, &["a"]);
+    let mine = world.lease("shard-0000");
+    let elsewhere = worker("elsewhere");
+    let theirs = Lease { epoch: mine.epoch.next(), owner: Some(elsewhere.clone()), updated_by: elsewhere, ..mine };
+    world.put_in_place(&theirs);
+    world.checkpoint("shard-0000", after(5));
+    world.run_for(AT_ONCE);
+    assert_eq!(world.lease("shard-0000"), theirs);
+    assert_eq!(world.stops("a"), [StopReason::LeaseLost]);
 }

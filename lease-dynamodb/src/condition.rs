@@ -1,7 +1,7 @@
 //! The conditions under which rows are written.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use lease_core::{Expected, FieldValue, Version, WorkerRow};
+use lease_core::{Expected, FieldValue, WorkerRow};
 
 use crate::codec::{ROW, attribute};
 
@@ -21,12 +21,12 @@ impl Condition {
     pub(crate) fn of(expected: Expected) -> Self {
         match expected {
             Expected::Absent => Self::new("attribute_not_exists(#row)", &[ROW], &[]),
-            Expected::Version(version) => Self::has_version(version),
+            Expected::Row { version, epoch } => Self::new(
+                "#version = :version AND #epoch = :epoch",
+                &["version", "epoch"],
+                &[("version", version.0), ("epoch", epoch.0)],
+            ),
         }
-    }
-
-    pub(crate) fn has_version(version: Version) -> Self {
-        Self::new("#version = :version", &["version"], &[("version", version.0)])
     }
 
     /// The rule of [`WorkerRow::may_replace`], or no row.

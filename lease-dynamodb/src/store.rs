@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use lease_core::{
-    Beat, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, RowFields, StoreError, StoreOperation, Version,
+    Beat, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, RowFields, StoreError, StoreOperation,
     WorkerRow,
 };
 use stream_types::Name;
@@ -172,15 +172,15 @@ impl LeaseStore for DynamodbStore {
     }
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
-        StoreError::check_version(expected, next)?;
+        StoreError::check_successor(expected, next)?;
         let (operation, condition) = (StoreOperation::Put, Condition::of(expected));
         let written = self.put_if(condition, lease_row(&next.key), &next.to_fields(), operation).await?;
         outcome(written, operation, decode_lease)
     }
 
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
-        let operation = StoreOperation::Delete;
-        let written = self.delete_if(Condition::has_version(expected), lease_row(key), operation).await?;
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        let (operation, condition) = (StoreOperation::Delete, Condition::of(Expected::row(lease)));
+        let written = self.delete_if(condition, lease_row(&lease.key), operation).await?;
         outcome(written, operation, decode_lease)
     }
 

@@ -18,9 +18,9 @@ impl DynamodbStore {
     ///
     /// # Errors
     ///
-    /// The row's version does not follow from what is expected.
+    /// The row does not follow from what is expected.
     pub fn transaction_item(&self, expected: Expected, next: &Lease) -> Result<TransactWriteItem, StoreError> {
-        StoreError::check_version(expected, next)?;
+        StoreError::check_successor(expected, next)?;
         let Condition { expression, names, values } = Condition::of(expected);
         let put = Put::builder().table_name(self.table().name()).condition_expression(expression);
         let put = put.set_item(Some(item(self.application(), lease_row(&next.key), &next.to_fields())));

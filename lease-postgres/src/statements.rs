@@ -99,7 +99,8 @@ impl Puts {
                  WHERE {condition} ON CONFLICT DO NOTHING RETURNING {returned}"
             )),
             update: Arc::from(format!(
-                "UPDATE {leases} SET {settings}, updated_at = now() WHERE {THIS_LEASE} AND version = $20 AND {condition} \
+                "UPDATE {leases} SET {settings}, updated_at = now() WHERE {THIS_LEASE} AND version = $20 AND epoch = $21 \
+                 AND {condition} \
                  RETURNING {returned}"
             )),
         }
@@ -121,7 +122,7 @@ impl Statements {
             in_users_transaction: Puts::in_users_transaction(&leases),
             in_own_transaction: Puts::in_own_transaction(&leases),
             delete: statement(format!(
-                "DELETE FROM {leases} WHERE {THIS_LEASE} AND version = $4 AND {soon} RETURNING 1"
+                "DELETE FROM {leases} WHERE {THIS_LEASE} AND version = $4 AND epoch = $5 AND {soon} RETURNING 1"
             )),
             // The rule of WorkerRow::may_replace.
             heartbeat: statement(format!(

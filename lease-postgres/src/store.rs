@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lease_core::{
     Beat, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation,
-    Version, WorkerRow,
+    WorkerRow,
 };
 use sqlx::postgres::{PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
@@ -119,17 +119,20 @@ impl PostgresStore {
         expected: Expected,
         next: &Lease,
     ) -> Result<Outcome<Lease>, StoreError> {
-        StoreError::check_version(expected, next)?;
+        StoreError::check_successor(expected, next)?;
         let operation = StoreOperation::Put;
         let text = match expected {
             Expected::Absent => &puts.insert,
-            Expected::Version(_) => &puts.update,
+            Expected::Row { .. } => &puts.update,
         };
         let statement = row::bind_lease(self.lease_statement(text, &next.key), next)?;
         let statement = statement.bind(self.channel_if(next.last_change.is_news()));
         let statement = match expected {
             Expected::Absent => statement,
-            Expected::Version(version) => statement.bind(column_number(version.0, operation)?),
+            Expected::Row { version, epoch } => {
+                let statement = statement.bind(column_number(version.0, operation)?);
+                statement.bind(column_number(epoch.0, operation)?)
+            }
         };
         match one(statement, connection, operation).await? {
             Some(_) => Ok(Outcome::Applied),
@@ -245,11 +248,12 @@ impl LeaseStore for PostgresStore {
         Ok(outcome)
     }
 
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
-        let operation = StoreOperation::Delete;
-        let version = column_number(expected.0, operation)?;
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        let (operation, key) = (StoreOperation::Delete, &lease.key);
+        let version = column_number(lease.version.0, operation)?;
+        let epoch = column_number(lease.epoch.0, operation)?;
         let mut session = self.session(operation).await?;
-        let statement = self.lease_statement(&self.statements.delete, key).bind(version);
+        let statement = self.lease_statement(&self.statements.delete, key).bind(version).bind(epoch);
         let outcome = match one(statement, session.connection(), operation).await? {
             Some(_) => Outcome::Applied,
             None => Outcome::Conflict { current: self.stored(session.connection(), key, operation).await? },

@@ -3,9 +3,9 @@
 use lease_core::{FieldValue, Lease, RowFields, StoreError, StoreErrorKind, StoreOperation, WorkerRow};
 use serde_json::{Map, Value};
 
-/// `VERSION {…}`
+/// `VERSION EPOCH {…}`
 pub(crate) fn encode_lease(lease: &Lease) -> String {
-    format!("{} {}", lease.version, json(&lease.to_fields()))
+    format!("{} {} {}", lease.version, lease.epoch, json(&lease.to_fields()))
 }
 
 /// `NUMBER NONCE HEARTBEAT {…}`
@@ -16,7 +16,12 @@ pub(crate) fn encode_worker(row: &WorkerRow) -> String {
 
 pub(crate) fn decode_lease(text: &[u8], operation: StoreOperation) -> Result<Lease, StoreError> {
     let lease = Lease::from_fields(&fields(text, operation)?).map_err(|error| unreadable(operation, error))?;
-    same_or_damaged(text, &encode_prefix(&[lease.version.0]), format_args!("lease {}", lease.key), operation)?;
+    same_or_damaged(
+        text,
+        &encode_prefix(&[lease.version.0, lease.epoch.0]),
+        format_args!("lease {}", lease.key),
+        operation,
+    )?;
     Ok(lease)
 }
 
@@ -149,7 +154,8 @@ mod tests {
     fn a_row_damaged_by_hand_is_refused() {
         let good = encode_lease(&lease("a"));
         let moved = good.replace("\"position\":\"", "\"position\":\"nowhere ");
-        for bad in ["", "1", "1 {", &good.replace("1 {", "2 {"), &moved, &good[1..]] {
+        let (of_another_version, of_another_epoch) = (good.replace("1 0 {", "2 0 {"), good.replace("1 0 {", "1 1 {"));
+        for bad in ["", "1", "1 {", "1 0 {", &of_another_version, &of_another_epoch, &moved, &good[1..], &good[2..]] {
             assert_ne!(bad, good, "the damage must be one");
             let error = decode_lease(bad.as_bytes(), StoreOperation::Get).unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{bad}: {error}");

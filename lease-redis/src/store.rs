@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lease_core::{
     Beat, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation,
-    Version, WorkerRow,
+    WorkerRow,
 };
 use redis::cluster::ClusterClient;
 use redis::{Arg, Client, Pipeline, Value, cmd, pipe};
@@ -134,7 +134,7 @@ impl RedisStore {
         next: &Lease,
         commands: &Pipeline,
     ) -> Result<Outcome<Lease>, StoreError> {
-        StoreError::check_version(expected, next)?;
+        StoreError::check_successor(expected, next)?;
         if let Some(command) = commands.cmd_iter().find(|command| command.args_iter().len() > Self::MAX_WORDS) {
             let (words, most) = (command.args_iter().len(), Self::MAX_WORDS);
             let message =
@@ -164,7 +164,7 @@ impl RedisStore {
     ) -> Result<Value, StoreError> {
         let expected = match expected {
             Expected::Absent => String::new(),
-            Expected::Version(version) => version.to_string(),
+            Expected::Row { version, epoch } => format!("{version} {epoch}"),
         };
         let field = key.to_string();
         let mut words: Vec<Vec<u8>> =
@@ -231,9 +231,9 @@ impl LeaseStore for RedisStore {
         self.put_with(expected, next, &pipe()).await
     }
 
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
         let operation = StoreOperation::Delete;
-        let answer = self.write(operation, key, Expected::Version(expected), "", false, &pipe()).await?;
+        let answer = self.write(operation, &lease.key, Expected::row(lease), "", false, &pipe()).await?;
         outcome(answer, operation, decode_lease)
     }
 

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use lease_core::testing::block_on_ready;
 use lease_core::{
     Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, StoreErrorKind,
-    StoreOperation, Version, WorkerRow,
+    StoreOperation, WorkerRow,
 };
 use tokio::time::{Instant, sleep};
 
@@ -53,7 +53,7 @@ pub(crate) struct LateWrite {
 #[derive(Debug)]
 enum LateCall {
     Put(Expected, Lease),
-    Delete(LeaseKey, Version),
+    Delete(Lease),
     Heartbeat(WorkerRow),
 }
 
@@ -101,7 +101,7 @@ impl LateWrites {
 pub(crate) fn carry_out_late(table: &MemoryStore, nature: &Nature, write: LateWrite) {
     match write.call {
         LateCall::Put(expected, next) => drop(put(table, nature, expected, &next)),
-        LateCall::Delete(key, expected) => drop(delete(table, nature, &key, expected)),
+        LateCall::Delete(lease) => drop(delete(table, nature, &lease)),
         LateCall::Heartbeat(row) => drop(block_on_ready(table.heartbeat(&row))),
     }
 }
@@ -119,14 +119,10 @@ fn put(table: &MemoryStore, nature: &Nature, expected: Expected, next: &Lease) -
     Ok(outcome)
 }
 
-fn delete(
-    table: &MemoryStore,
-    nature: &Nature,
-    key: &LeaseKey,
-    expected: Version,
-) -> Result<Outcome<Lease>, StoreError> {
+fn delete(table: &MemoryStore, nature: &Nature, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
+    let key = &lease.key;
     let before = block_on_ready(table.get(key))?;
-    let outcome = block_on_ready(table.delete(key, expected))?;
+    let outcome = block_on_ready(table.delete(lease))?;
     if outcome == Outcome::Applied {
         let mut facts = nature.facts();
         facts.note(format_args!("{key} removed"));
@@ -282,9 +278,9 @@ impl LeaseStore for WeatherStore {
         self.call(StoreOperation::Put, Some(late), || put(&self.table, &self.nature, expected, next)).await
     }
 
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
-        let late = LateCall::Delete(key.clone(), expected);
-        self.call(StoreOperation::Delete, Some(late), || delete(&self.table, &self.nature, key, expected)).await
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        let late = LateCall::Delete(lease.clone());
+        self.call(StoreOperation::Delete, Some(late), || delete(&self.table, &self.nature, lease)).await
     }
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {

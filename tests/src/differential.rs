@@ -14,8 +14,8 @@ pub enum Call {
     Put {
         /// Which lease.
         lease: u8,
-        /// 0 = absent, else a version.
-        expected: u64,
+        /// The version and the epoch that must be there; version 0 = absent.
+        expected: (u64, u64),
         /// What the row says.
         row: Row,
     },
@@ -23,8 +23,8 @@ pub enum Call {
     Delete {
         /// Which lease.
         lease: u8,
-        /// Of which version.
-        version: u64,
+        /// Of which version and epoch.
+        expected: (u64, u64),
     },
     /// Read a lease's row.
     Get {
@@ -60,11 +60,16 @@ pub struct Beating {
     bare: bool,
 }
 
+/// Mostly the same one, so that a call that expects it often finds it.
+fn any_epoch() -> impl Strategy<Value = u64> {
+    prop_oneof![6 => Just(1), 1 => 0..4_u64]
+}
+
 /// Sequences of calls.
 pub fn any_calls() -> impl Strategy<Value = Vec<Call>> {
     let row = (
         prop::option::of(0..3_u8),
-        0..4_u64,
+        any_epoch(),
         prop::option::of(any::<u64>()),
         0..6_u8,
         any::<bool>(),
@@ -81,8 +86,8 @@ pub fn any_calls() -> impl Strategy<Value = Vec<Call>> {
     let beating = (0..3_u8, 1..4_u64, prop_oneof![0..2_u64, Just(u64::MAX)], 1..4_u64, any::<bool>())
         .prop_map(|(name, number, nonce, heartbeat, bare)| Beating { name, number, nonce, heartbeat, bare });
     let call = prop_oneof![
-        6 => (0..3_u8, 0..4_u64, row).prop_map(|(lease, expected, row)| Call::Put { lease, expected, row }),
-        1 => (0..3_u8, 1..5_u64).prop_map(|(lease, version)| Call::Delete { lease, version }),
+        6 => (0..3_u8, (0..4_u64, any_epoch()), row).prop_map(|(lease, expected, row)| Call::Put { lease, expected, row }),
+        1 => (0..3_u8, (1..5_u64, any_epoch())).prop_map(|(lease, expected)| Call::Delete { lease, expected }),
         1 => (0..3_u8).prop_map(|lease| Call::Get { lease }),
         1 => Just(Call::List),
         4 => beating.clone().prop_map(Call::Heartbeat),
@@ -113,10 +118,15 @@ async fn answer(store: &dyn LeaseStore, call: &Call) -> String {
     }
     match call {
         Call::Put { lease, expected, row } => {
-            let expected = if *expected == 0 { Expected::Absent } else { Expected::Version(Version(*expected)) };
+            let (version, epoch) = *expected;
+            let row_is_there = Expected::Row { version: Version(version), epoch: Epoch(epoch) };
+            let expected = if version == 0 { Expected::Absent } else { row_is_there };
             shown(store.put(expected, &lease_row(*lease, expected, row)).await)
         }
-        Call::Delete { lease, version } => shown(store.delete(&key_of(*lease).key, Version(*version)).await),
+        Call::Delete { lease, expected: (version, epoch) } => {
+            let row = Lease { version: Version(*version), epoch: Epoch(*epoch), ..key_of(*lease) };
+            shown(store.delete(&row).await)
+        }
         Call::Get { lease } => shown(store.get(&key_of(*lease).key).await),
         Call::List => shown(store.list().await),
         Call::Heartbeat(beating) => {

@@ -4,10 +4,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use lease_core::testing::StoreFactory;
-use lease_core::{
-    Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, Version, WorkerRow,
-};
+use lease_core::testing::{StoreFactory, put_in_place};
+use lease_core::{Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, WorkerRow};
 use stream_types::Name;
 
 /// What the store gets wrong. Most of these were seen in published libraries.
@@ -17,8 +15,9 @@ pub enum Fault {
     CreationOverwrites,
     StaleWriteCreates,
     LastWriterWins,
+    OnlyVersionsAreCompared,
     ConflictWithoutCurrent,
-    AnyNextVersionIsTaken,
+    AnyNextRowIsTaken,
     ListIsStale,
     CheckThenWriteRaces,
     CheckThenCreateRaces,
@@ -29,7 +28,8 @@ pub enum Fault {
     WorkerNamesAreTrimmed,
     ApplicationNamesAreCut,
     ListIsOrderedAsText,
-    DeleteIgnoresVersion,
+    DeleteIgnoresTheRow,
+    DeleteIgnoresTheEpoch,
     HeartbeatOmitsOwnRow,
     HeartbeatOverwritesAnybody,
     NameIsNeverTakenOver,
@@ -88,34 +88,14 @@ impl FaultyStore {
         self.fault == fault
     }
 
-    /// Writes over whatever is there.
-    async fn overwrite(&self, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
-        if let Some(there) = self.honest.get(&next.key).await? {
-            let _gone = self.honest.delete(&next.key, there.version).await?;
-        }
-        // The honest store only creates first versions, so the row grows up to its version.
-        let mut row = Lease { version: Version::FIRST, ..next.clone() };
-        let mut outcome = self.honest.put(Expected::Absent, &row).await?;
-        while row.version < next.version {
-            let expected = Expected::Version(row.version);
-            row.version = row.version.next();
-            outcome = self.honest.put(expected, &row).await?;
-        }
-        Ok(outcome)
-    }
-
     /// Looks first and writes later, as if nothing could happen in between.
     async fn check_then_write(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
         let there = self.honest.get(&next.key).await?;
-        let as_expected = match expected {
-            Expected::Absent => there.is_none(),
-            Expected::Version(version) => there.as_ref().is_some_and(|lease| lease.version == version),
-        };
-        if !as_expected {
+        if there.as_ref().map_or(Expected::Absent, Expected::row) != expected {
             return Ok(Outcome::Conflict { current: there });
         }
         tokio::task::yield_now().await;
-        self.overwrite(next).await
+        put_in_place(&self.honest, next).await
     }
 }
 
@@ -148,17 +128,22 @@ impl LeaseStore for FaultyStore {
             return self.honest.put(expected, &Lease { key: folded(&next.key), ..next.clone() }).await;
         }
         let there = self.honest.get(&next.key).await?;
-        let follows = next.version == expected.next_version();
+        let follows = expected.is_followed_by(next);
         match (self.fault, expected) {
-            (Fault::CreationOverwrites, Expected::Absent) if follows => return self.overwrite(next).await,
-            (Fault::StaleWriteCreates, Expected::Version(_)) if there.is_none() && follows => {
-                return self.overwrite(next).await;
+            (Fault::CreationOverwrites, Expected::Absent) if follows => return put_in_place(&self.honest, next).await,
+            (Fault::StaleWriteCreates, Expected::Row { .. }) if there.is_none() && follows => {
+                return put_in_place(&self.honest, next).await;
             }
-            (Fault::LastWriterWins, Expected::Version(_)) if there.is_some() && follows => {
-                return self.overwrite(next).await;
+            (Fault::LastWriterWins, Expected::Row { .. }) if there.is_some() && follows => {
+                return put_in_place(&self.honest, next).await;
             }
-            (Fault::AnyNextVersionIsTaken, _) if !follows => return self.overwrite(next).await,
-            (Fault::CheckThenWriteRaces, Expected::Version(_)) | (Fault::CheckThenCreateRaces, Expected::Absent)
+            (Fault::OnlyVersionsAreCompared, Expected::Row { version, .. })
+                if follows && there.as_ref().is_some_and(|there| there.version == version) =>
+            {
+                return put_in_place(&self.honest, next).await;
+            }
+            (Fault::AnyNextRowIsTaken, _) if !follows => return put_in_place(&self.honest, next).await,
+            (Fault::CheckThenWriteRaces, Expected::Row { .. }) | (Fault::CheckThenCreateRaces, Expected::Absent)
                 if follows =>
             {
                 return self.check_then_write(expected, next).await;
@@ -175,10 +160,14 @@ impl LeaseStore for FaultyStore {
         }
     }
 
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
-        let there = self.honest.get(key).await?;
-        let version = there.filter(|_| self.has(Fault::DeleteIgnoresVersion)).map_or(expected, |lease| lease.version);
-        self.honest.delete(key, version).await
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        let is_ignored = |there: &Lease| match self.fault {
+            Fault::DeleteIgnoresTheRow => true,
+            Fault::DeleteIgnoresTheEpoch => there.version == lease.version,
+            _ => false,
+        };
+        let there = self.honest.get(&lease.key).await?.filter(is_ignored);
+        self.honest.delete(there.as_ref().unwrap_or(lease)).await
     }
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {

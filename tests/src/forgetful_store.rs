@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use lease_core::testing::{StoreFactory, lease, worker, worker_row};
 use lease_core::{
-    Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, RowFields, StoreError, Version, WorkerRow,
+    Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, RowFields, StoreError, WorkerRow,
 };
 use stream_types::Name;
 
@@ -99,8 +99,8 @@ impl LeaseStore for ForgetfulStore {
         self.honest.put(expected, &Lease::from_fields(&stored).unwrap_or_else(|_| next.clone())).await
     }
 
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
-        self.honest.delete(key, expected).await
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        self.honest.delete(lease).await
     }
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {

@@ -89,10 +89,11 @@ macro_rules! planted {
 
 planted! {
     CreationOverwrites fails c01_put_absent_writes_only_where_there_is_no_row, as a_creation_that_overwrites_is_caught;
-    StaleWriteCreates fails c02_put_version_writes_only_over_that_version, as a_stale_write_that_creates_is_caught;
-    LastWriterWins fails c02_put_version_writes_only_over_that_version, as an_unconditional_write_is_caught;
+    StaleWriteCreates fails c02_put_over_a_row_needs_its_version, as a_stale_write_that_creates_is_caught;
+    LastWriterWins fails c02_put_over_a_row_needs_its_version, as an_unconditional_write_is_caught;
+    OnlyVersionsAreCompared fails c02_put_over_a_row_needs_its_epoch, as a_write_over_another_epoch_is_caught;
     ConflictWithoutCurrent fails c03_a_lost_write_brings_the_row_that_is_there, as a_conflict_without_the_row_is_caught;
-    AnyNextVersionIsTaken fails c04_a_version_that_does_not_follow_is_invalid, as a_version_out_of_order_is_caught;
+    AnyNextRowIsTaken fails c04_a_row_that_does_not_follow_is_invalid, as a_row_out_of_order_is_caught;
     ListIsStale fails c05_an_applied_row_is_read_back_field_by_field, as a_stale_list_is_caught;
     CheckThenCreateRaces fails c06_of_racing_creators_exactly_one_wins, as racing_creators_are_caught;
     CheckThenWriteRaces fails c06_of_racing_writers_exactly_one_wins, as racing_writers_are_caught;
@@ -103,7 +104,8 @@ planted! {
     WorkerNamesAreTrimmed fails c10_workers_may_have_any_name, as trimmed_names_are_caught;
     ApplicationNamesAreCut fails c13_applications_of_similar_names_do_not_either, as applications_cut_short_are_caught;
     ListIsOrderedAsText fails c08_a_list_is_complete_and_ascending, as a_list_in_another_order_is_caught;
-    DeleteIgnoresVersion fails c09_delete_removes_only_the_expected_version, as an_unconditional_delete_is_caught;
+    DeleteIgnoresTheRow fails c09_delete_removes_only_the_row_of_that_version_and_epoch, as an_unconditional_delete_is_caught;
+    DeleteIgnoresTheEpoch fails c09_delete_removes_only_the_row_of_that_version_and_epoch, as a_delete_of_another_epoch_is_caught;
     HeartbeatOmitsOwnRow fails c10_a_heartbeat_writes_one_row_and_returns_all, as a_missing_own_row_is_caught;
     HeartbeatOverwritesAnybody fails c11_an_incarnation_replaces_only_its_own_rows, as an_unfenced_heartbeat_is_caught;
     NameIsNeverTakenOver fails c11_registration_replaces_a_lower_incarnation, as a_name_taken_for_ever_is_caught;

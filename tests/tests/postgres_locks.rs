@@ -63,7 +63,7 @@ async fn a_write_whose_process_is_gone_before_the_commit_is_given_up_by_the_serv
     let proxy = RoughProxy::before(&place.url).await;
     let frozen = place.pooled_store_at(&proxy.instead_of(&place.url), worker("application").name).await;
     proxy.fall_silent_after("frozen-owner");
-    let (version, by_frozen) = (Expected::Version(free.version), free.taken_by(&worker("frozen-owner")));
+    let (version, by_frozen) = (Expected::row(&free), free.taken_by(&worker("frozen-owner")));
     let stuck = tokio::time::timeout(Duration::from_secs(2), frozen.put(version, &by_frozen)).await;
     assert!(stuck.is_err(), "it never hears of its write: {stuck:?}");
 

@@ -29,7 +29,7 @@ async fn outlive_a_restart(store: Arc<dyn LeaseStore>, restart: impl FnOnce()) {
     // The first call finds the old connection broken.
     let put = async {
         loop {
-            match store.put(Expected::Version(free.version), &taken).await {
+            match store.put(Expected::row(&free), &taken).await {
                 Ok(outcome) => break outcome,
                 Err(error) => assert!(error.is_retryable(), "{error}"),
             }
@@ -39,7 +39,7 @@ async fn outlive_a_restart(store: Arc<dyn LeaseStore>, restart: impl FnOnce()) {
     let again = Outcome::Conflict { current: Some(taken.clone()) };
     assert!([Outcome::Applied, again].contains(&outcome), "{outcome:?}");
     let given = taken.given_to(&you, &me);
-    let outcome = store.put(Expected::Version(taken.version), &given).await.expect("put");
+    let outcome = store.put(Expected::row(&taken), &given).await.expect("put");
     assert_eq!(outcome, Outcome::Applied);
     next(&mut hints, "of a gift").await;
 }
@@ -77,10 +77,10 @@ async fn what_concerns_nobody_else_is_not_announced() {
         assert_eq!(store.put(Expected::Absent, &free).await.expect("put"), Outcome::Applied);
         next(&mut hints, "of a new lease").await;
         for (before, row) in [(&free, &taken), (&taken, &stored)] {
-            assert_eq!(store.put(Expected::Version(before.version), row).await.expect("put"), Outcome::Applied);
+            assert_eq!(store.put(Expected::row(before), row).await.expect("put"), Outcome::Applied);
         }
         let released = stored.released(&me);
-        let outcome = store.put(Expected::Version(stored.version), &released).await.expect("put");
+        let outcome = store.put(Expected::row(&stored), &released).await.expect("put");
         assert_eq!(outcome, Outcome::Applied);
         next(&mut hints, "of a lease that was given up").await;
         let more = tokio::time::timeout(Duration::from_millis(300), hints.next()).await;

@@ -14,13 +14,13 @@ async fn finds_its_own_writes(cut: &dyn LeaseStore, whole: &dyn LeaseStore, prox
     let applied = Outcome::Applied;
     assert_eq!(cut.put(Expected::Absent, &warm).await.expect("put"), applied);
     let warmer = warm.taken_by(&worker("one"));
-    assert_eq!(cut.put(Expected::Version(warm.version), &warmer).await.expect("put"), applied);
+    assert_eq!(cut.put(Expected::row(&warm), &warmer).await.expect("put"), applied);
     let first_beat = worker_row("doomed-worker");
     let _registered = cut.heartbeat(&first_beat).await.expect("heartbeat");
 
     let free = lease("doomed-shard");
     let taken = free.taken_by(&worker("one"));
-    for (expected, row) in [(Expected::Absent, &free), (Expected::Version(free.version), &taken)] {
+    for (expected, row) in [(Expected::Absent, &free), (Expected::row(&free), &taken)] {
         let lost_before = proxy.lost();
         proxy.lose_the_answer_to("doomed-shard");
         match cut.put(expected, row).await {

@@ -55,7 +55,7 @@ async fn in_postgres_a_committed_transaction_has_both_and_one_rolled_back_neithe
         let mut transaction = world.connection.begin().await.unwrap();
         let insert = format!("INSERT INTO {} VALUES (1)", world.results);
         transaction.execute(AssertSqlSafe(insert)).await.unwrap();
-        let outcome = world.store.put_in(&mut transaction, Expected::Version(free.version), &mine).await.unwrap();
+        let outcome = world.store.put_in(&mut transaction, Expected::row(&free), &mine).await.unwrap();
         assert_eq!(outcome, Outcome::Applied);
         assert_eq!(world.store.get(&free.key).await.unwrap().unwrap(), free, "before the commit nobody sees it");
         if commit {
@@ -78,13 +78,13 @@ async fn in_postgres_a_row_that_a_frozen_transaction_has_locked_holds_up_nothing
     let (free, mine, theirs) = rows();
     create(&world.store, &free).await;
     let mut transaction = world.connection.begin().await.unwrap();
-    let outcome = world.store.put_in(&mut transaction, Expected::Version(free.version), &mine).await.unwrap();
+    let outcome = world.store.put_in(&mut transaction, Expected::row(&free), &mine).await.unwrap();
     assert_eq!(outcome, Outcome::Applied);
     let mut tries = tokio::task::JoinSet::new();
     for _ in 0..20 {
         let (store, free, theirs) = (world.store.clone(), free.clone(), theirs.clone());
         tries.spawn(async move {
-            let put = store.put(Expected::Version(free.version), &theirs);
+            let put = store.put(Expected::row(&free), &theirs);
             tokio::time::timeout(PATIENCE, put).await.map(|answer| answer.map_err(|error| error.kind()))
         });
     }
@@ -96,7 +96,7 @@ async fn in_postgres_a_row_that_a_frozen_transaction_has_locked_holds_up_nothing
     let set = transaction.fetch_one("SHOW lock_timeout").await.unwrap().get::<String, _>(0);
     assert_eq!(set, "0", "the user's transaction waits as the user wants it to");
     transaction.rollback().await.unwrap();
-    let taken = world.store.put(Expected::Version(free.version), &theirs).await.unwrap();
+    let taken = world.store.put(Expected::row(&free), &theirs).await.unwrap();
     assert_eq!(taken, Outcome::Applied);
 }
 
@@ -106,14 +106,14 @@ async fn in_postgres_a_transaction_that_meets_another_row_is_told_of_it() {
     let mut world = PostgresWorld::new(&place).await;
     let (free, mine, theirs) = rows();
     create(&world.store, &free).await;
-    assert_eq!(world.store.put(Expected::Version(free.version), &theirs).await.unwrap(), Outcome::Applied);
+    assert_eq!(world.store.put(Expected::row(&free), &theirs).await.unwrap(), Outcome::Applied);
     let mut transaction = world.connection.begin().await.unwrap();
-    let outcome = world.store.put_in(&mut transaction, Expected::Version(free.version), &mine).await.unwrap();
+    let outcome = world.store.put_in(&mut transaction, Expected::row(&free), &mine).await.unwrap();
     assert_eq!(outcome, Outcome::Conflict { current: Some(theirs.clone()) });
     // The transaction is still whole: what else is in it is for its owner to decide.
     transaction.execute("SELECT 1").await.unwrap();
     let skipping = Lease { version: Version(9), ..mine };
-    let error = world.store.put_in(&mut transaction, Expected::Version(free.version), &skipping).await.unwrap_err();
+    let error = world.store.put_in(&mut transaction, Expected::row(&free), &skipping).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Invalid);
 }
 
@@ -131,8 +131,8 @@ async fn in_redis_the_commands_are_carried_out_exactly_when_the_row_is_written()
     assert_eq!(store.put_with(Expected::Absent, &free, &commands).await.unwrap(), Outcome::Applied);
     let again = store.put_with(Expected::Absent, &free, &commands).await.unwrap();
     assert_eq!(again, Outcome::Conflict { current: Some(free.clone()) });
-    assert_eq!(store.put(Expected::Version(free.version), &theirs).await.unwrap(), Outcome::Applied);
-    let late = store.put_with(Expected::Version(free.version), &mine, &commands).await.unwrap();
+    assert_eq!(store.put(Expected::row(&free), &theirs).await.unwrap(), Outcome::Applied);
+    let late = store.put_with(Expected::row(&free), &mine, &commands).await.unwrap();
     assert_eq!(late, Outcome::Conflict { current: Some(theirs) });
 
     let count: u64 = redis::cmd("GET").arg(&counter).query_async(&mut connection).await.unwrap();
@@ -150,7 +150,7 @@ async fn in_redis_a_command_that_fails_leaves_the_row_unwritten() {
     let mut commands = redis::pipe();
     // The leases are no number.
     commands.incr(format!("{}:leases", store.hash_tag()), 1);
-    let error = store.put_with(Expected::Version(free.version), &mine, &commands).await.unwrap_err();
+    let error = store.put_with(Expected::row(&free), &mine, &commands).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Invalid, "{error}");
     assert_eq!(store.get(&free.key).await.unwrap(), Some(free));
 }
@@ -184,14 +184,14 @@ async fn in_dynamodb_the_items_are_written_exactly_when_the_row_is() {
     assert_eq!(again, Outcome::Conflict { current: Some(free.clone()) });
 
     // Another condition of the transaction fails, and the row is as expected.
-    let refused = transact(Expected::Version(free.version), &mine, 3, Some("attribute_exists(nothing)")).await;
+    let refused = transact(Expected::row(&free), &mine, 3, Some("attribute_exists(nothing)")).await;
     let error = refused.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Invalid);
     assert!(error.to_string().contains("item 0: ConditionalCheckFailed"), "{error}");
     assert_eq!(store.get(&free.key).await.unwrap().as_ref(), Some(&free));
 
-    assert_eq!(store.put(Expected::Version(free.version), &theirs).await.unwrap(), Outcome::Applied);
-    let late = transact(Expected::Version(free.version), &mine, 4, None).await.unwrap();
+    assert_eq!(store.put(Expected::row(&free), &theirs).await.unwrap(), Outcome::Applied);
+    let late = transact(Expected::row(&free), &mine, 4, None).await.unwrap();
     assert_eq!(late, Outcome::Conflict { current: Some(theirs) });
     assert_eq!(results(&place).await, 1, "those of the one transaction that was applied");
 }

@@ -55,8 +55,8 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault {
         name: "an unconditional checkpoint: the table takes any version",
         file: "lease-core/src/memory_store.rs",
-        before: "current.is_some_and(|lease| lease.version == version),",
-        after: "{ let _ = version; current.is_some() }",
+        before: "if current.map_or(Expected::Absent, Expected::row) != expected {",
+        after: "if current.is_none() != (expected == Expected::Absent) {",
     },
     Fault {
         name: "a take without waiting for the lease duration",

@@ -62,7 +62,7 @@ async fn checkpoints(store: &dyn LeaseStore) -> Result<Vec<Duration>, Box<dyn Er
     for number in 1..=ROUNDS {
         let next = row.checkpointed(format!("after:{number}").parse()?, &me);
         let begun = Instant::now();
-        let outcome = store.put(Expected::Version(row.version), &next).await?;
+        let outcome = store.put(Expected::row(&row), &next).await?;
         times.push(begun.elapsed());
         if outcome != Outcome::Applied {
             return Err(format!("an unexpected answer: {outcome:?}").into());

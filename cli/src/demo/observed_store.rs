@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lease_core::{Beat, Change, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, Version, WorkerRow};
+use lease_core::{Beat, Change, Expected, Hints, Lease, LeaseKey, LeaseStore, Outcome, StoreError, WorkerRow};
 
 use super::board::Board;
 
@@ -35,11 +35,11 @@ impl LeaseStore for ObservedStore {
         Ok(outcome)
     }
 
-    async fn delete(&self, key: &LeaseKey, expected: Version) -> Result<Outcome<Lease>, StoreError> {
-        let outcome = self.inner.delete(key, expected).await?;
+    async fn delete(&self, lease: &Lease) -> Result<Outcome<Lease>, StoreError> {
+        let outcome = self.inner.delete(lease).await?;
         if outcome == Outcome::Applied {
             self.board.change(|picture| {
-                picture.leases.remove(key);
+                picture.leases.remove(&lease.key);
             });
         }
         Ok(outcome)

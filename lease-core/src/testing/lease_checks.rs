@@ -6,7 +6,7 @@ use stream_types::Position;
 
 use super::rows::{lease, name, record_position, shard_id, worker};
 use super::{StoreFactory, join_all, open};
-use crate::{Change, Expected, Incarnation, Lease, LeaseStore, Outcome, StoreErrorKind, Version, WorkerId};
+use crate::{Change, Epoch, Expected, Incarnation, Lease, LeaseStore, Outcome, StoreErrorKind, WorkerId};
 
 const RACERS: usize = 32;
 
@@ -15,9 +15,9 @@ async fn create(store: &Arc<dyn LeaseStore>, row: &Lease) {
     assert_eq!(store.put(Expected::Absent, row).await.expect("put"), Outcome::Applied, "creating {}", row.key);
 }
 
-async fn replace(store: &Arc<dyn LeaseStore>, expected: Version, next: &Lease) {
-    let outcome = store.put(Expected::Version(expected), next).await.expect("put");
-    assert_eq!(outcome, Outcome::Applied, "writing {} over version {expected}", next.key);
+async fn replace(store: &Arc<dyn LeaseStore>, before: &Lease, next: &Lease) {
+    let outcome = store.put(Expected::row(before), next).await.expect("put");
+    assert_eq!(outcome, Outcome::Applied, "writing {} over version {}", next.key, before.version);
 }
 
 async fn stored(store: &Arc<dyn LeaseStore>, row: &Lease) -> Option<Lease> {
@@ -45,27 +45,51 @@ pub async fn c01_put_absent_writes_only_where_there_is_no_row(factory: &dyn Stor
 /// # Panics
 ///
 /// The store does not keep it.
-pub async fn c02_put_version_writes_only_over_that_version(factory: &dyn StoreFactory) {
+pub async fn c02_put_over_a_row_needs_its_version(factory: &dyn StoreFactory) {
     let store = open(factory).await;
     let free = lease("a");
     let taken = free.taken_by(&worker("one"));
 
-    let outcome = store.put(Expected::Version(free.version), &taken).await.expect("put");
+    let outcome = store.put(Expected::row(&free), &taken).await.expect("put");
     assert_eq!(outcome, Outcome::Conflict { current: None }, "there is no row to write over");
     assert_eq!(stored(&store, &free).await, None, "a stale write must not create a row");
 
     create(&store, &free).await;
-    replace(&store, free.version, &taken).await;
+    replace(&store, &free, &taken).await;
     let given = taken.given_to(&worker("two"), &worker("one"));
-    replace(&store, taken.version, &given).await;
+    replace(&store, &taken, &given).await;
 
     let too_old = free.taken_by(&worker("three"));
-    let outcome = store.put(Expected::Version(free.version), &too_old).await.expect("put");
+    let outcome = store.put(Expected::row(&free), &too_old).await.expect("put");
     assert_eq!(outcome, Outcome::Conflict { current: Some(given.clone()) });
     let too_new = Lease { version: given.version.next().next(), ..given.clone() };
-    let outcome = store.put(Expected::Version(given.version.next()), &too_new).await.expect("put");
+    let outcome =
+        store.put(Expected::Row { version: given.version.next(), epoch: given.epoch }, &too_new).await.expect("put");
     assert_eq!(outcome, Outcome::Conflict { current: Some(given.clone()) });
     assert_eq!(stored(&store, &given).await, Some(given));
+}
+
+/// Contract 2, for a table that lost its newest rows and has come to the same version once more.
+///
+/// # Panics
+///
+/// The store does not keep it.
+pub async fn c02_put_over_a_row_needs_its_epoch(factory: &dyn StoreFactory) {
+    let store = open(factory).await;
+    let free = lease("a");
+    let lost = free.taken_by(&worker("one"));
+    let stands = free.taken_by(&worker("two")).in_epoch_of_at_least(Epoch(10));
+    create(&store, &free).await;
+    replace(&store, &free, &stands).await;
+    let checkpoint = lost.checkpointed(Position::After(record_position(3)), &worker("one"));
+    let gift = lost.given_to(&worker("three"), &worker("one")).in_epoch_of_at_least(Epoch(11));
+    let too_young = Lease { epoch: Epoch(11), ..stands.clone() };
+    let over_a_younger = too_young.checkpointed(Position::After(record_position(3)), &worker("three"));
+    for (before, next) in [(&lost, &checkpoint), (&lost, &gift), (&too_young, &over_a_younger)] {
+        let outcome = store.put(Expected::row(before), next).await.expect("put");
+        assert_eq!(outcome, Outcome::Conflict { current: Some(stands.clone()) }, "writing {next:?}");
+    }
+    assert_eq!(stored(&store, &free).await, Some(stands));
 }
 
 /// Contract 3.
@@ -79,13 +103,13 @@ pub async fn c03_a_lost_write_brings_the_row_that_is_there(factory: &dyn StoreFa
     let winner = free.taken_by(&worker("winner"));
     let loser = free.taken_by(&worker("loser"));
     create(&store, &free).await;
-    replace(&store, free.version, &winner).await;
-    for expected in [Expected::Version(free.version), Expected::Absent] {
+    replace(&store, &free, &winner).await;
+    for expected in [Expected::row(&free), Expected::Absent] {
         let row = if expected == Expected::Absent { &free } else { &loser };
         let outcome = store.put(expected, row).await.expect("a lost race is no error");
         assert_eq!(outcome, Outcome::Conflict { current: Some(winner.clone()) });
     }
-    let outcome = store.delete(&free.key, free.version).await.expect("a lost race is no error");
+    let outcome = store.delete(&free).await.expect("a lost race is no error");
     assert_eq!(outcome, Outcome::Conflict { current: Some(winner.clone()) });
     assert_eq!(stored(&store, &free).await, Some(winner));
 }
@@ -95,7 +119,7 @@ pub async fn c03_a_lost_write_brings_the_row_that_is_there(factory: &dyn StoreFa
 /// # Panics
 ///
 /// The store does not keep it.
-pub async fn c04_a_version_that_does_not_follow_is_invalid(factory: &dyn StoreFactory) {
+pub async fn c04_a_row_that_does_not_follow_is_invalid(factory: &dyn StoreFactory) {
     let store = open(factory).await;
     let free = lease("a");
     let later = free.taken_by(&worker("one"));
@@ -106,11 +130,15 @@ pub async fn c04_a_version_that_does_not_follow_is_invalid(factory: &dyn StoreFa
     create(&store, &free).await;
     for version in [free.version, free.version.next().next()] {
         let skipping = Lease { version, ..later.clone() };
-        let answer = store.put(Expected::Version(free.version), &skipping).await;
+        let answer = store.put(Expected::row(&free), &skipping).await;
         let error = answer.expect_err("versions grow by one");
         assert_eq!(error.kind(), StoreErrorKind::Invalid, "{error}");
     }
-    assert_eq!(stored(&store, &free).await, Some(free));
+    replace(&store, &free, &later).await;
+    let falling = Lease { epoch: free.epoch, ..later.released(&worker("one")) };
+    let error = store.put(Expected::row(&later), &falling).await.expect_err("epochs never go back");
+    assert_eq!(error.kind(), StoreErrorKind::Invalid, "{error}");
+    assert_eq!(stored(&store, &free).await, Some(later));
 }
 
 /// Contract 5.
@@ -144,7 +172,7 @@ pub async fn c05_an_applied_row_is_read_back_field_by_field(factory: &dyn StoreF
     create(&store, &free).await;
     let mut before = free;
     for row in [taken, at_record, given, released, finished, bare] {
-        replace(&store, before.version, &row).await;
+        replace(&store, &before, &row).await;
         assert_eq!(stored(&store, &row).await.as_ref(), Some(&row), "get");
         assert_eq!(stored(&of_another, &row).await.as_ref(), Some(&row), "get by another");
         assert_eq!(of_another.list().await.expect("list"), std::slice::from_ref(&row), "list by another");
@@ -180,7 +208,7 @@ pub async fn c05_keys_may_have_any_character(factory: &dyn StoreFactory) {
     rows.sort_by(|a, b| a.key.cmp(&b.key));
     assert_eq!(store.list().await.expect("list"), rows);
     for row in &rows {
-        assert_eq!(store.delete(&row.key, row.version).await.expect("delete"), Outcome::Applied, "{}", row.key);
+        assert_eq!(store.delete(row).await.expect("delete"), Outcome::Applied, "{}", row.key);
     }
     assert_eq!(store.list().await.expect("list"), []);
 }
@@ -209,7 +237,7 @@ pub async fn c06_of_racing_writers_exactly_one_wins(factory: &dyn StoreFactory) 
     let free = lease("a");
     create(&store, &free).await;
     let rows: Vec<Lease> = (0..RACERS).map(|racer| free.taken_by(&worker(&format!("racer-{racer}")))).collect();
-    let expected = Expected::Version(free.version);
+    let expected = Expected::row(&free);
     let outcomes = join_all(rows.iter().map(|row| store.put(expected, row)).collect()).await;
     let winner = only_winner(&rows, outcomes.into_iter().map(|outcome| outcome.expect("put")).collect());
     assert_eq!(stored(&store, &winner).await, Some(winner));
@@ -236,7 +264,7 @@ pub async fn c07_a_write_sent_again_conflicts_with_itself(factory: &dyn StoreFac
     let store = open(factory).await;
     let free = lease("a");
     let taken = free.taken_by(&worker("one"));
-    for (expected, row) in [(Expected::Absent, &free), (Expected::Version(free.version), &taken)] {
+    for (expected, row) in [(Expected::Absent, &free), (Expected::row(&free), &taken)] {
         assert_eq!(store.put(expected, row).await.expect("put"), Outcome::Applied);
         let again = store.put(expected, row).await.expect("put");
         assert_eq!(again, Outcome::Conflict { current: Some(row.clone()) }, "the second sending must see its own row");
@@ -297,17 +325,21 @@ pub async fn c08_a_list_of_more_than_a_megabyte_is_complete(factory: &dyn StoreF
 /// # Panics
 ///
 /// The store does not keep it.
-pub async fn c09_delete_removes_only_the_expected_version(factory: &dyn StoreFactory) {
+pub async fn c09_delete_removes_only_the_row_of_that_version_and_epoch(factory: &dyn StoreFactory) {
     let store = open(factory).await;
     let (free, other) = (lease("a"), lease("b"));
-    let outcome = store.delete(&free.key, free.version).await.expect("delete");
+    let outcome = store.delete(&free).await.expect("delete");
     assert_eq!(outcome, Outcome::Conflict { current: None }, "there is no row to remove");
 
     create(&store, &free).await;
     create(&store, &other).await;
-    let outcome = store.delete(&free.key, free.version.next()).await.expect("delete");
-    assert_eq!(outcome, Outcome::Conflict { current: Some(free.clone()) });
-    assert_eq!(store.delete(&free.key, free.version).await.expect("delete"), Outcome::Applied);
+    let of_another_version = Lease { version: free.version.next(), ..free.clone() };
+    let of_another_epoch = Lease { epoch: free.epoch.next(), ..free.clone() };
+    for other in [of_another_version, of_another_epoch] {
+        let outcome = store.delete(&other).await.expect("delete");
+        assert_eq!(outcome, Outcome::Conflict { current: Some(free.clone()) });
+    }
+    assert_eq!(store.delete(&free).await.expect("delete"), Outcome::Applied);
     assert_eq!(stored(&store, &free).await, None);
     assert_eq!(store.list().await.expect("list"), [other]);
 }

@@ -44,7 +44,7 @@ use stream_types::Name;
 
 pub use self::lease_checks::*;
 pub use self::registry_checks::*;
-pub use self::rows::{lease, worker, worker_row};
+pub use self::rows::{lease, put_in_place, worker, worker_row};
 use crate::LeaseStore;
 
 /// Makes the stores that the checks run on. One factory is one fresh, empty table.
@@ -75,9 +75,10 @@ macro_rules! lease_store_conformance {
     ($factory:expr) => {
         $crate::lease_store_conformance!(@tests $factory;
             c01_put_absent_writes_only_where_there_is_no_row
-            c02_put_version_writes_only_over_that_version
+            c02_put_over_a_row_needs_its_version
+            c02_put_over_a_row_needs_its_epoch
             c03_a_lost_write_brings_the_row_that_is_there
-            c04_a_version_that_does_not_follow_is_invalid
+            c04_a_row_that_does_not_follow_is_invalid
             c05_an_applied_row_is_read_back_field_by_field
             c05_keys_may_have_any_character
             c06_of_racing_creators_exactly_one_wins
@@ -85,7 +86,7 @@ macro_rules! lease_store_conformance {
             c07_a_write_sent_again_conflicts_with_itself
             c08_a_list_is_complete_and_ascending
             c08_a_list_of_more_than_a_megabyte_is_complete
-            c09_delete_removes_only_the_expected_version
+            c09_delete_removes_only_the_row_of_that_version_and_epoch
             c10_a_heartbeat_writes_one_row_and_returns_all
             c10_workers_may_have_any_name
             c11_an_incarnation_replaces_only_its_own_rows

@@ -177,7 +177,7 @@ pub async fn c13_applications_do_not_see_each_other(factory: &dyn StoreFactory) 
 
     assert_eq!(two.get(&row.key).await.expect("get"), None);
     assert_eq!(two.list().await.expect("list"), []);
-    let outcome = two.delete(&row.key, row.version).await.expect("delete");
+    let outcome = two.delete(&row).await.expect("delete");
     assert_eq!(outcome, Outcome::Conflict { current: None });
     assert_eq!(two.forget(&worker).await.expect("forget"), Outcome::Conflict { current: None });
     let of_the_same_name = WorkerRow { generation: 7, ..worker.clone() };
@@ -185,7 +185,7 @@ pub async fn c13_applications_do_not_see_each_other(factory: &dyn StoreFactory) 
     assert_eq!(two.put(Expected::Absent, &row).await.expect("put"), Outcome::Applied);
 
     let moved = row.released(&worker.id());
-    let outcome = two.put(Expected::Version(row.version), &moved).await.expect("put");
+    let outcome = two.put(Expected::row(&row), &moved).await.expect("put");
     assert_eq!(outcome, Outcome::Applied);
     assert_eq!(one.list().await.expect("list"), [row]);
     assert_eq!(beat(&one, &next(&worker)).await, [next(&worker)]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use stream_types::{HashRange, Name, RecordPosition, Shard, ShardId, StartPosition, Timestamp};
 
 use crate::plan::PlanVersion;
-use crate::{Incarnation, Lease, StreamFacts, WorkerId, WorkerRow};
+use crate::{Expected, Incarnation, Lease, LeaseStore, Outcome, StoreError, StreamFacts, Version, WorkerId, WorkerRow};
 
 pub(super) fn name(text: &str) -> Name {
     Name::new(text).expect("the checks use valid names")
@@ -62,6 +62,26 @@ pub fn lease(shard: &str) -> Lease {
         start: StartPosition::Timestamp(Timestamp::from_unix_millis(1_700_000_000_456)),
     };
     Lease::new(name("stream"), shard, facts, worker("creator"))
+}
+
+/// Puts the row there whatever is there, as a table looks that has lost its newest rows and has gone on from older ones.
+///
+/// # Errors
+///
+/// The store cannot be reached.
+pub async fn put_in_place(store: &impl LeaseStore, row: &Lease) -> Result<Outcome<Lease>, StoreError> {
+    if let Some(there) = store.get(&row.key).await? {
+        let _gone = store.delete(&there).await?;
+    }
+    // Only first versions are created, so the row grows up to its version.
+    let mut grown = Lease { version: Version::FIRST, ..row.clone() };
+    let mut outcome = store.put(Expected::Absent, &grown).await?;
+    while grown.version < row.version {
+        let before = Expected::row(&grown);
+        grown.version = grown.version.next();
+        outcome = store.put(before, &grown).await?;
+    }
+    Ok(outcome)
 }
 
 /// A position with the longest sequence number that Kinesis uses today.

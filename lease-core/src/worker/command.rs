@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stream_types::{HashRange, Name, Position, Timestamp};
 
-use crate::{Epoch, Expected, Incarnation, Lease, LeaseKey, Version, WorkerId, WorkerRow};
+use crate::{Epoch, Expected, Incarnation, Lease, LeaseKey, WorkerId, WorkerRow};
 
 /// Something to be done, in any order and at the same time as others, unless it concerns the same lease.
 #[derive(Debug, Clone, PartialEq, Hash)]
@@ -21,13 +21,8 @@ pub enum Command {
         /// The row to write.
         next: Lease,
     },
-    /// Remove the lease row of a shard that its stream no longer has.
-    Delete {
-        /// Which lease.
-        key: LeaseKey,
-        /// The version that it must have.
-        expected: Version,
-    },
+    /// Remove this lease row, of a shard that its stream no longer has.
+    Delete(Lease),
     /// Remove a worker's row. Not answered: nothing depends on it.
     Forget(WorkerRow),
     /// List the shards of a stream.

@@ -102,7 +102,7 @@ impl Table {
 
     /// Starts the write of a row's successor by somebody else. Returns what to put, and what must be there.
     pub(super) fn lend_over(&mut self, current: &Lease, next: Lease, now: Moment) -> (Expected, Lease) {
-        let expected = Expected::Version(current.version);
+        let expected = Expected::row(current);
         self.begin(Write { expected, next: next.clone(), sent: now, attempts: 0, retry_at: None, is_lent: true });
         (expected, next)
     }
@@ -120,7 +120,7 @@ impl Table {
 
     /// Starts the write of a row's successor.
     pub(super) fn write_over(&mut self, current: &Lease, next: Lease, now: Moment) -> Command {
-        self.write(Expected::Version(current.version), next, now)
+        self.write(Expected::row(current), next, now)
     }
 
     /// A write has failed in a way that may pass: it is to be sent again.
@@ -162,7 +162,7 @@ impl Table {
 
     pub(super) fn delete(&mut self, lease: &Lease) -> Command {
         self.deletes.insert(lease.key.clone());
-        Command::Delete { key: lease.key.clone(), expected: lease.version }
+        Command::Delete(lease.clone())
     }
 
     pub(super) fn delete_answered(&mut self, key: &LeaseKey) {

@@ -141,10 +141,10 @@ impl Process {
                 let answer = through(weather, lost, || block_on_ready(store.put(expected, &next)));
                 Some(Event::PutAnswered { key: next.key, answer })
             }
-            Command::Delete { key, expected } => {
+            Command::Delete(lease) => {
                 self.calls.others += 1;
-                let answer = through(weather, lost, || block_on_ready(store.delete(&key, expected)));
-                Some(Event::DeleteAnswered { key, answer })
+                let answer = through(weather, lost, || block_on_ready(store.delete(&lease)));
+                Some(Event::DeleteAnswered { key: lease.key, answer })
             }
             Command::Forget(row) => {
                 self.calls.others += 1;

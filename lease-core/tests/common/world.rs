@@ -5,9 +5,9 @@ mod observed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lease_core::testing::block_on_ready;
+use lease_core::testing::{self, block_on_ready};
 use lease_core::worker::{Command, Event, Worker, WorkerSettings};
-use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, StreamFacts, WorkerId, WorkerRow};
+use lease_core::{Epoch, Lease, LeaseKey, LeaseStore, MemoryStore, Moment, Outcome, StreamFacts, WorkerId, WorkerRow};
 use stream_types::{Name, Position, Shard, Timestamp};
 
 pub(crate) use super::process::Weather;
@@ -250,10 +250,10 @@ impl World {
     }
 
     fn rows(&self) -> Vec<WorkerRow> {
-        let witness = WorkerRow::registering(lease_core::testing::worker("witness"), None);
+        let witness = WorkerRow::registering(testing::worker("witness"), None);
         let beat = block_on_ready(self.store.heartbeat(&witness)).expect("memory does not fail");
         let forgotten = block_on_ready(self.store.forget(&witness)).expect("memory does not fail");
-        assert_eq!(forgotten, lease_core::Outcome::Applied);
+        assert_eq!(forgotten, Outcome::Applied);
         let lease_core::Beat::Written { workers, .. } = beat else { panic!("the witness registers") };
         workers.into_iter().filter(|row| row.name.as_str() != "witness").collect()
     }
@@ -331,6 +331,12 @@ impl World {
             }
         }
         self.silence.note(self.now, owners.into_keys().cloned().collect());
+    }
+
+    /// The table has that row, whatever it had before.
+    pub(crate) fn put_in_place(&self, row: &Lease) {
+        let outcome = block_on_ready(testing::put_in_place(&self.store, row)).expect("memory does not fail");
+        assert_eq!(outcome, Outcome::Applied);
     }
 
     fn deliver(&mut self, to: &str, event: Event) {

@@ -337,9 +337,9 @@ impl State {
                 let answer = arrives.then(|| self.put(expected, next));
                 Some(Event::PutAnswered { key, answer: answer.filter(|_| is_answered).ok_or(kind) })
             }
-            Command::Delete { key, expected } => {
-                let answer = arrives.then(|| self.delete(&key, expected));
-                Some(Event::DeleteAnswered { key, answer: answer.filter(|_| is_answered).ok_or(kind) })
+            Command::Delete(lease) => {
+                let answer = arrives.then(|| self.delete(&lease));
+                Some(Event::DeleteAnswered { key: lease.key, answer: answer.filter(|_| is_answered).ok_or(kind) })
             }
             Command::Forget(row) => {
                 if arrives && self.registry.get(&row.name) == Some(&row) {

@@ -166,7 +166,7 @@ async fn a_row_damaged_by_hand_is_named_and_not_overwritten() {
         store.list().await.unwrap_err(),
         store.get(&row.key).await.unwrap_err(),
         store.put(Expected::Absent, &row).await.unwrap_err(),
-        store.put(Expected::Version(taken.version), &taken.released(&worker("one"))).await.unwrap_err(),
+        store.put(Expected::row(&taken), &taken.released(&worker("one"))).await.unwrap_err(),
     ] {
         says(&error, StoreErrorKind::Corrupt, &["lease stream/a", "position", "somewhere"]);
     }

@@ -147,7 +147,7 @@ async fn does_all_that_a_worker_does(store: RedisStore) {
     hints.next().await;
     assert_eq!(store.list().await.expect("list"), std::slice::from_ref(&row));
     assert_eq!(store.get(&row.key).await.expect("get"), Some(row.clone()));
-    assert_eq!(store.delete(&row.key, row.version).await.expect("delete"), Outcome::Applied);
+    assert_eq!(store.delete(&row).await.expect("delete"), Outcome::Applied);
     assert_eq!(store.forget(&me).await.expect("forget"), Outcome::Applied);
 }
 

@@ -82,7 +82,7 @@ async fn write_late(stage: &Stage<'_>, held: &[Lease]) -> Result<usize, Failure>
     for row in held {
         let zombie = row.owner.clone().ok_or_else(|| Failure::new("a row without its owner"))?;
         let late = row.checkpointed(row.position.clone(), &zombie);
-        let outcome = stage.fleet.put(Expected::Version(row.version), &late).await?;
+        let outcome = stage.fleet.put(Expected::row(row), &late).await?;
         refused += usize::from(matches!(outcome, Outcome::Conflict { .. }));
     }
     Ok(refused)

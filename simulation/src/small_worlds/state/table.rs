@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lease_core::{Beat, Epoch, Expected, Lease, LeaseKey, Outcome, Version, WorkerRow};
+use lease_core::{Beat, Epoch, Expected, Lease, LeaseKey, Outcome, WorkerRow};
 
 use super::{Checked, State};
 
@@ -17,20 +17,19 @@ impl State {
 
     pub(super) fn put(&mut self, expected: Expected, next: Lease) -> Outcome<Lease> {
         let current = self.leases.get(&next.key);
-        let found = current.map_or(Expected::Absent, |row| Expected::Version(row.version));
-        if found != expected {
+        if current.map_or(Expected::Absent, Expected::row) != expected {
             return Outcome::Conflict { current: current.cloned() };
         }
         self.leases.change().insert(next.key.clone(), next);
         Outcome::Applied
     }
 
-    pub(super) fn delete(&mut self, key: &LeaseKey, expected: Version) -> Outcome<Lease> {
-        let current = self.leases.get(key);
-        if current.map(|row| row.version) != Some(expected) {
+    pub(super) fn delete(&mut self, lease: &Lease) -> Outcome<Lease> {
+        let current = self.leases.get(&lease.key);
+        if current.map(Expected::row) != Some(Expected::row(lease)) {
             return Outcome::Conflict { current: current.cloned() };
         }
-        self.leases.change().remove(key);
+        self.leases.change().remove(&lease.key);
         Outcome::Applied
     }
 
