@@ -1,6 +1,7 @@
 //! Carrying out the worker's questions to the store and the stream.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(crate) struct Calls {
     /// Bounds the writes under way. Heartbeats and lists do not queue behind them.
     writes: Arc<Semaphore>,
     running: JoinSet<Option<Event>>,
+    /// How many calls have failed.
+    failures: Arc<AtomicU64>,
     /// The last heartbeat's error, if the store refused it.
     refusal: Arc<Mutex<Option<StoreError>>>,
 }
@@ -30,7 +33,7 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new(store: Arc<dyn LeaseStore>, timeout: Duration, concurrent_writes: usize) -> Self {
         let writes = Arc::new(Semaphore::new(concurrent_writes.min(Semaphore::MAX_PERMITS)));
-        Self { store, timeout, writes, running: JoinSet::new(), refusal: Arc::default() }
+        Self { store, timeout, writes, running: JoinSet::new(), failures: Arc::default(), refusal: Arc::default() }
     }
 
     /// The next call that has ended; waits for ever while none is under way.
@@ -42,11 +45,17 @@ impl Calls {
         }
     }
 
+    fn bounds(&self) -> Bounds {
+        let failures = Arc::clone(&self.failures);
+        Bounds { timeout: self.timeout, failures_before: failures.load(Ordering::Relaxed), failures }
+    }
+
     fn beat(&mut self, row: WorkerRow) -> AbortHandle {
-        let (store, timeout, refusal) = (Arc::clone(&self.store), self.timeout, Arc::clone(&self.refusal));
+        let (bounds, refusal) = (self.bounds(), Arc::clone(&self.refusal));
+        let store = Arc::clone(&self.store);
         self.running.spawn(async move {
             let operation = StoreOperation::Heartbeat;
-            let beat = within(timeout, StoreErrorKind::Ambiguous, operation, store.heartbeat(&row)).await;
+            let beat = bounds.within(StoreErrorKind::Ambiguous, operation, store.heartbeat(&row)).await;
             Some(Event::HeartbeatAnswered(beat.map_err(|failure| {
                 let kind = failure.kind();
                 *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
@@ -57,31 +66,36 @@ impl Calls {
 
     /// Starts a call for a command to the store.
     pub(crate) fn start(&mut self, command: Command) {
-        let (store, timeout, writes) = (Arc::clone(&self.store), self.timeout, Arc::clone(&self.writes));
+        let (store, bounds, writes) = (Arc::clone(&self.store), self.bounds(), Arc::clone(&self.writes));
         match command {
             Command::Heartbeat(row) => self.beat(row),
             Command::ListLeases => self.running.spawn(async move {
-                let leases = within(timeout, StoreErrorKind::Unavailable, StoreOperation::List, store.list()).await;
+                let leases = bounds.within(StoreErrorKind::Unavailable, StoreOperation::List, store.list()).await;
                 Some(Event::LeasesListed(leases.map_err(|failure| failure.kind())))
             }),
             Command::Put { expected, next } => self.running.spawn(async move {
                 let _permit = writes.acquire().await;
-                let answer =
-                    within(timeout, StoreErrorKind::Ambiguous, StoreOperation::Put, store.put(expected, &next)).await;
+                // An epoch from before a failure may be out of date: the worker asks the table, and sends another one.
+                let answer = if expected.changes_epoch(&next) && bounds.have_failed() {
+                    let message = format!("{} waited while another call failed, and was not sent", next.key);
+                    Err(StoreError::new(StoreErrorKind::Unavailable, StoreOperation::Put, message))
+                } else {
+                    bounds.within(StoreErrorKind::Ambiguous, StoreOperation::Put, store.put(expected, &next)).await
+                };
                 debug!(key = %next.key, change = next.last_change.as_str(), version = %next.version, ?answer, "wrote");
                 Some(Event::PutAnswered { key: next.key, answer: answer.map_err(|failure| failure.kind()) })
             }),
             Command::Delete(lease) => self.running.spawn(async move {
                 let _permit = writes.acquire().await;
                 let answer =
-                    within(timeout, StoreErrorKind::Ambiguous, StoreOperation::Delete, store.delete(&lease)).await;
+                    bounds.within(StoreErrorKind::Ambiguous, StoreOperation::Delete, store.delete(&lease)).await;
                 Some(Event::DeleteAnswered { key: lease.key, answer: answer.map_err(|failure| failure.kind()) })
             }),
             Command::Forget(row) => self.running.spawn(async move {
                 let _permit = writes.acquire().await;
                 // Nothing depends on it: the row of a worker that is gone does no harm.
                 let _answer =
-                    within(timeout, StoreErrorKind::Ambiguous, StoreOperation::Forget, store.forget(&row)).await;
+                    bounds.within(StoreErrorKind::Ambiguous, StoreOperation::Forget, store.forget(&row)).await;
                 None
             }),
             Command::StartShard(_)
@@ -150,28 +164,45 @@ async fn listed_and_described(source: &dyn Source) -> Result<(Option<Timestamp>,
     Ok((source.describe().await?.created, shards))
 }
 
-/// Bounds a call in time, and logs what went wrong.
-///
-/// The worker waits for the answer to each of its commands. So a store that panics is one that did not answer.
-async fn within<Answer>(
+/// How long a call may take, and what has become of the calls before it.
+#[derive(Debug)]
+struct Bounds {
     timeout: Duration,
-    kind_when_late: StoreErrorKind,
-    operation: StoreOperation,
-    call: impl Future<Output = Result<Answer, StoreError>>,
-) -> Result<Answer, StoreError> {
-    let caught = AssertUnwindSafe(call).catch_unwind();
-    let failure = match tokio::time::timeout(timeout, caught).await {
-        Ok(Ok(Ok(answer))) => return Ok(answer),
-        Ok(Ok(Err(failure))) => failure,
-        Ok(Err(panic)) => {
-            StoreError::new(kind_when_late, operation, format!("the store panicked: {}", panic_message(&*panic)))
-        }
-        Err(_late) => StoreError::new(kind_when_late, operation, format!("there was no answer within {timeout:?}")),
-    };
-    if failure.is_retryable() {
-        warn!("{failure}");
-    } else {
-        error!("{failure}");
+    failures: Arc<AtomicU64>,
+    /// How many there were when the worker wanted the call.
+    failures_before: u64,
+}
+
+impl Bounds {
+    /// Whether a call has failed since the worker wanted this one.
+    fn have_failed(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) != self.failures_before
     }
-    Err(failure)
+
+    /// Bounds a call in time, and logs what went wrong.
+    ///
+    /// The worker waits for the answer to each of its commands. So a store that panics is one that did not answer.
+    async fn within<Answer>(
+        &self,
+        kind_when_late: StoreErrorKind,
+        operation: StoreOperation,
+        call: impl Future<Output = Result<Answer, StoreError>>,
+    ) -> Result<Answer, StoreError> {
+        let (timeout, caught) = (self.timeout, AssertUnwindSafe(call).catch_unwind());
+        let failure = match tokio::time::timeout(timeout, caught).await {
+            Ok(Ok(Ok(answer))) => return Ok(answer),
+            Ok(Ok(Err(failure))) => failure,
+            Ok(Err(panic)) => {
+                StoreError::new(kind_when_late, operation, format!("the store panicked: {}", panic_message(&*panic)))
+            }
+            Err(_late) => StoreError::new(kind_when_late, operation, format!("there was no answer within {timeout:?}")),
+        };
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if failure.is_retryable() {
+            warn!("{failure}");
+        } else {
+            error!("{failure}");
+        }
+        Err(failure)
+    }
 }

@@ -67,16 +67,18 @@ impl Liveness {
     pub fn observe(&mut self, rows: &[WorkerRow], sent: Moment, received: Moment) {
         let mut before = std::mem::take(&mut self.seen);
         for row in rows {
+            let known = before.remove(&row.name);
+            // A row that changes while it is watched is written by somebody, even if it had gone for a while.
+            let is_back = known.is_none() && self.gone.get(&row.name) == Some(&row.incarnation);
             let fresh = Sighting {
                 incarnation: row.incarnation,
                 heartbeat: row.heartbeat,
                 first_received: received,
                 last_sent: sent,
-                has_beaten: self.is_watching && self.gone.get(&row.name) != Some(&row.incarnation),
+                has_beaten: self.is_watching && !is_back,
             };
-            let unchanged = before
-                .remove(&row.name)
-                .filter(|known| (known.incarnation, known.heartbeat) == (row.incarnation, row.heartbeat));
+            let unchanged =
+                known.filter(|known| (known.incarnation, known.heartbeat) == (row.incarnation, row.heartbeat));
             let sighting = unchanged.map_or(fresh, |known| Sighting { last_sent: sent, ..known });
             self.seen.insert(row.name.clone(), sighting);
         }
@@ -166,6 +168,11 @@ mod tests {
         liveness.observe(std::slice::from_ref(&other), at(1), at(1));
         liveness.observe(&[other.clone(), row.clone()], at(2), at(2));
         assert!(!liveness.has_beaten(&row.name));
+        // Found by the simulation: a registry that had lost a worker's row counted it as doubtful for ever, and nobody made gifts.
+        let beating = WorkerRow { heartbeat: row.heartbeat + 1, ..row.clone() };
+        let mut lost_its_tail = liveness.clone();
+        lost_its_tail.observe(&[other.clone(), beating], at(3), at(3));
+        assert!(lost_its_tail.has_beaten(&row.name), "it goes on beating");
         let successor = WorkerRow { incarnation: row.incarnation.successor(1), ..row.clone() };
         liveness.observe(std::slice::from_ref(&other), at(3), at(3));
         liveness.observe(&[other, successor], at(4), at(4));

@@ -59,6 +59,28 @@ impl MemoryStore {
         Self { application, tables: Arc::clone(&self.tables) }
     }
 
+    /// All rows as they are now, in a memory of their own.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let copied =
+            |table: &Table| Table { leases: table.leases.clone(), workers: table.workers.clone(), ..Table::default() };
+        let tables =
+            lock(&self.tables).iter().map(|(application, table)| (application.clone(), copied(table))).collect();
+        Self { application: self.application.clone(), tables: Arc::new(Mutex::new(tables)) }
+    }
+
+    /// Has the rows of an earlier copy again, as a table that has lost its newest writes. Nobody is told.
+    #[cfg(feature = "testing")]
+    pub fn go_back_to(&self, copy: &Self) {
+        let copied = copy.copied();
+        let mut earlier = std::mem::take(&mut *lock(&copied.tables));
+        for (application, table) in lock(&self.tables).iter_mut() {
+            let Table { leases, workers, .. } = earlier.remove(application).unwrap_or_default();
+            (table.leases, table.workers) = (leases, workers);
+        }
+    }
+
     fn with_table<Answer>(&self, act: impl FnOnce(&mut Table) -> Answer) -> Answer {
         let mut tables = lock(&self.tables);
         act(tables.entry(self.application.clone()).or_default())

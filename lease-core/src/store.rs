@@ -19,7 +19,7 @@ use crate::{Epoch, Lease, LeaseKey, StoreError, Version, WorkerRow};
 ///
 /// 1. `put` with [`Expected::Absent`] writes only where the key has no row.
 /// 2. `put` with [`Expected::Row`] writes only over a row of that version and that epoch. A table that has lost its newest
-///    rows comes to a version a second time; to an epoch it does not.
+///    rows comes to a version a second time; to an epoch it does not, if it tells a floor ([`Beat::Written`]).
 /// 3. A write that loses is `Ok(Outcome::Conflict)`, writes nothing, and brings the row that is there instead.
 /// 4. `put` refuses, as [`Invalid`](crate::StoreErrorKind::Invalid), a row that does not follow from what is expected:
 ///    its version is [`Version::FIRST`] after absent, else the expected version's successor, and its epoch is no lower
@@ -107,8 +107,8 @@ pub enum Expected {
     Row {
         /// How often the row has been written.
         version: Version,
-        /// How often the lease has changed its owner. It tells apart what a table came to before and after it lost its
-        /// newest rows.
+        /// Under which the lease was owned last. It tells apart what a table came to before and after it lost its newest
+        /// rows.
         epoch: Epoch,
     },
 }
@@ -127,6 +127,12 @@ impl Expected {
             Self::Absent => Version::FIRST,
             Self::Row { version, .. } => version.next(),
         }
+    }
+
+    /// Whether that row, written where this is expected, gives out another epoch: the lease changes hands.
+    #[must_use]
+    pub fn changes_epoch(self, next: &Lease) -> bool {
+        matches!(self, Self::Row { epoch, .. } if epoch != next.epoch)
     }
 
     /// Whether that row may be written where this is expected: its version follows, and its epoch does not go back.

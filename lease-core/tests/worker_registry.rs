@@ -7,7 +7,7 @@ use common::rows::free_lease;
 use common::stage::{Stage, taken};
 use common::world::{LEASE_DURATION, World};
 use lease_core::testing::{block_on_ready, worker};
-use lease_core::worker::Event;
+use lease_core::worker::{Command, Event};
 use lease_core::{Beat, Incarnation, Lease, LeaseStore, Outcome, WorkerId, WorkerRow};
 
 /// The registry shows that row again instead of the one that "a" has now.
@@ -85,4 +85,32 @@ fn a_lease_of_a_later_process_of_the_same_name_is_left_alone_until_a_heartbeat_s
             assert!(!taken(&stage.beat()).is_empty(), "the name is this worker's");
         }
     }
+}
+
+/// Found by the simulation: the row was back with the newcomer's next heartbeat, but counted for ever as that of somebody who had
+/// left; and while it is doubtful who lives, nobody makes gifts.
+#[test]
+fn a_newcomer_whose_row_the_registry_has_lost_is_given_its_share() {
+    let newcomer = WorkerRow::registering(worker("newcomer"), None);
+    let mut stage = Stage::set(&[]);
+    stage.beat();
+    // The row comes, and is gone before there is anything to give.
+    stage.others = vec![newcomer.clone()];
+    stage.beat_and_show(&[]);
+    stage.others.clear();
+    let mut commands = Vec::new();
+    while taken(&commands).is_empty() {
+        commands = stage.beat_and_show(&[free_lease("x", &[]), free_lease("y", &[])]);
+        stage.tell(Event::Hinted);
+    }
+    let rows: Vec<Lease> = taken(&commands).into_iter().cloned().collect();
+    for row in &rows {
+        stage.tell(Event::PutAnswered { key: row.key.clone(), answer: Ok(Outcome::Applied) });
+    }
+    let gives = (2..20).any(|heartbeat| {
+        stage.others = vec![WorkerRow { heartbeat, ..newcomer.clone() }];
+        let commands = stage.beat_and_show(&rows);
+        commands.iter().any(|command| matches!(command, Command::DrainShard { .. }))
+    });
+    assert!(gives);
 }

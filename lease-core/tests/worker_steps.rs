@@ -8,7 +8,7 @@ use common::rows::free_lease;
 use common::stage::{Stage, sent, taken};
 use lease_core::testing::worker;
 use lease_core::worker::{Command, Ending, Event, WorkerSettings};
-use lease_core::{Beat, Change, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind, Version, WorkerRow};
+use lease_core::{Beat, Change, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
 use stream_types::Position;
 
 #[test]
@@ -31,62 +31,6 @@ fn a_worker_holds_a_lease_from_its_take_on_and_under_that_epoch_alone() {
     assert!(stage.worker.holds(&key, epoch));
     assert!(!stage.worker.holds(&key, epoch.next()));
     assert!(!stage.worker.holds(&free_lease("other", &[]).key, epoch));
-}
-
-/// While the worker waits for a list that shows a free lease, a heartbeat fails.
-fn failed_heartbeat(epoch_floor: Epoch) -> (Stage, Vec<Command>) {
-    let mut stage = Stage::set(&[]);
-    stage.epoch_floor = epoch_floor;
-    stage.beat();
-    stage.tell(Event::Hinted);
-    stage.beat();
-    stage.heartbeat();
-    stage.tell(Event::HeartbeatAnswered(Err(StoreErrorKind::Unavailable)));
-    let commands = stage.tell(Event::LeasesListed(Ok(vec![free_lease("shard", &[])])));
-    (stage, commands)
-}
-
-/// A store that gives out floors may have lost its newest rows when it did not answer. Until it has said again which epochs
-/// are still to be had, one that is taken could have been somebody else's before.
-#[test]
-fn after_a_failed_heartbeat_nothing_is_taken_until_the_store_has_told_its_floor_anew() {
-    let (mut stage, commands) = failed_heartbeat(Epoch(40));
-    assert_eq!(taken(&commands), [] as [&Lease; 0], "the floor may be out of date");
-    stage.epoch_floor = Epoch(50);
-    let commands = stage.beat_and_show(&[free_lease("shard", &[])]);
-    let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
-    assert_eq!(lease.epoch, Epoch(50));
-}
-
-/// A row that is older than it was shows that the store has lost some. A heartbeat that was sent before that tells an old floor.
-#[test]
-fn after_a_row_that_went_back_only_a_younger_heartbeat_tells_the_floor() {
-    let other = worker("other");
-    let row = |version| Lease { version: Version(version), ..free_lease("theirs", &[]).taken_by(&other) };
-    let mut stage = Stage::set(&[row(9)]);
-    stage.epoch_floor = Epoch(40);
-    stage.others = vec![WorkerRow::registering(other.clone(), None)];
-    stage.beat_and_show(&[row(9)]);
-    stage.tell(Event::Hinted);
-    stage.beat();
-    stage.heartbeat();
-    let rows = vec![row(8), free_lease("free", &[]), free_lease("spare", &[])];
-    let commands = stage.tell(Event::LeasesListed(Ok(rows.clone())));
-    assert_eq!(taken(&commands), [] as [&Lease; 0]);
-    let workers = stage.others.clone();
-    let commands = stage.tell(Event::HeartbeatAnswered(Ok(Beat::Written { workers, epoch_floor: Epoch(40) })));
-    assert_eq!(taken(&commands), [] as [&Lease; 0], "it was sent before the list came");
-    stage.epoch_floor = Epoch(60);
-    let commands = stage.beat_and_show(&rows);
-    assert!(!taken(&commands).is_empty(), "{commands:?}");
-    assert!(taken(&commands).iter().all(|lease| lease.epoch == Epoch(60)), "{commands:?}");
-}
-
-/// It keeps what it has confirmed, whatever happens to it.
-#[test]
-fn a_store_without_a_floor_is_not_waited_for() {
-    let (_stage, commands) = failed_heartbeat(Epoch::NEVER_OWNED);
-    assert_eq!(taken(&commands).len(), 1, "{commands:?}");
 }
 
 /// The refusal shows an owner of whom the registry, read before it, knows nothing: it may have come since.
@@ -137,6 +81,24 @@ fn draining() -> (Stage, LeaseKey, Epoch, Vec<Lease>) {
     });
     let (key, epoch) = drained.unwrap_or_else(|| panic!("one of the two is the newcomer's: {commands:?}"));
     (stage, key, epoch, rows)
+}
+
+/// The list may be the first to find its connection broken, because the table has started again from an old snapshot.
+#[test]
+fn after_a_failed_list_nothing_is_given_until_the_store_has_told_its_floor_anew() {
+    let (mut stage, key, epoch, rows) = draining();
+    stage.epoch_floor = Epoch(40);
+    stage.beat_and_show(&rows);
+    stage.tell(Event::Hinted);
+    stage.beat();
+    stage.tell(Event::LeasesListed(Err(StoreErrorKind::Unavailable)));
+    let position = Some(Position::HORIZON);
+    let commands = stage.tell(Event::Drained { key, epoch, position });
+    assert_eq!(taken(&commands), [] as [&Lease; 0], "the floor may be out of date");
+    stage.epoch_floor = Epoch(50);
+    let commands = stage.beat_and_show(&rows);
+    let gift = taken(&commands).first().map(|lease| (lease.last_change, lease.epoch));
+    assert_eq!(gift, Some((Change::Given, Epoch(50))), "{commands:?}");
 }
 
 /// Else a crash would repeat what was done when the drain ended, although the worker knew.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use common::rows::{facts, shard, shards};
 use common::world::{HEARTBEAT, LEASE_DURATION, World, settings};
+use lease_core::testing::block_on_ready;
 use lease_core::worker::{Ending, Event, Warning};
-use lease_core::{Lease, StreamFacts};
+use lease_core::{Lease, LeaseStore, Outcome, StreamFacts};
 use stream_types::{HashRange, Name, Shard, StartPosition, Timestamp};
 
 fn payments(count: usize) -> Vec<Shard> {
@@ -315,4 +316,26 @@ fn a_worker_of_no_stream_waits_for_one() {
     assert_eq!(world.reading()["idle"], 0);
     world.follow("idle", "stream");
     world.run_until("it has its share", World::is_level);
+}
+
+/// Found by the simulation: until the parent had its row again, the child seemed to have no parent.
+#[test]
+fn the_child_of_a_lease_that_is_gone_from_the_table_waits_until_that_is_back() {
+    let mut world = World::new(vec![shard("parent", &[]), shard("child", &["parent"])]);
+    world.start("a");
+    world.run_until("the parent is read", |world| world.is_reading("a", "parent") && world.leases().len() == 2);
+    world.run_for(LEASE_DURATION);
+    let parent = world.lease("parent");
+    let deleted = block_on_ready(world.store.delete(&parent)).expect("memory does not fail");
+    assert_eq!(deleted, Outcome::Applied);
+    world.tell("a", Event::Hinted);
+    let is_back = |world: &World| {
+        assert!(!world.is_reading("a", "child"), "its parent is not read to the end");
+        world.leases().iter().any(|row| row.key == parent.key && row.epoch > parent.epoch)
+    };
+    world.run_until("the parent is read again", is_back);
+    world.run_for(LEASE_DURATION);
+    assert!(!world.is_reading("a", "child"));
+    world.end_shard("parent", Vec::new());
+    world.run_until("the child is read", |world| world.is_reading("a", "child"));
 }

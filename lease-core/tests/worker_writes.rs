@@ -175,6 +175,40 @@ fn what_was_done_while_a_checkpoint_was_on_its_way_is_stored_after_the_end_of_th
     assert_eq!(world.lease("shard-0000").position, after(2));
 }
 
+/// Found by the simulation: the write would have been sent again only seconds later, and the shard read by two until then.
+#[test]
+fn a_lease_that_a_list_shows_in_other_hands_is_read_no_more_though_a_write_waits_to_be_sent_again() {
+    let mut world = World::level(2, &["a"]);
+    let (mine, elsewhere) = (world.lease("shard-0000"), worker("elsewhere"));
+    world.set_weather("a", Weather::Cut);
+    world.checkpoint("shard-0000", after(5));
+    // Each try fails, and the pauses grow.
+    world.run_for(HEARTBEAT * 4);
+    let theirs = mine.given_to(&elsewhere, &elsewhere);
+    world.put_in_place(&theirs);
+    world.set_weather("a", Weather::Fair);
+    world.tell("a", Event::Hinted);
+    let took = world.run_until("it has learned", |world| !world.stops("a").is_empty());
+    assert!(took <= HEARTBEAT * 3 / 2, "{took:?}");
+    assert_eq!(world.stops("a"), [StopReason::LeaseLost]);
+}
+
+/// As after a table went back: it was given on, and given back, and the worker has heard of neither.
+#[test]
+fn a_lease_that_a_list_shows_under_another_epoch_is_read_anew_under_that() {
+    let mut world = World::level(2, &["a"]);
+    let (mine, elsewhere) = (world.lease("shard-0000"), worker("elsewhere"));
+    let theirs = mine.given_to(&elsewhere, &elsewhere);
+    let mine_again = theirs.given_to(&world.id("a"), &elsewhere);
+    world.put_in_place(&mine_again);
+    world.tell("a", Event::Hinted);
+    world.run_until("it has learned", |world| !world.stops("a").is_empty());
+    world.run_for(HEARTBEAT);
+    assert_eq!(world.stops("a"), [StopReason::LeaseLost]);
+    assert!(world.is_reading("a", "shard-0000"));
+    assert_eq!(world.lease("shard-0000").epoch, mine_again.epoch);
+}
+
 /// A table that went back, and was written on from there, has come to the same version a second time. What one who has not looked
 /// yet knows of that version is another row, of a lower epoch.
 #[test]

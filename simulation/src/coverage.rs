@@ -1,7 +1,7 @@
 //! What may befall the processes, the calls and the streams of worlds.
 
 /// Every kind of thing that is counted. In many worlds, each has to come about.
-pub const KINDS: [&str; 34] = [
+pub const KINDS: [&str; 35] = [
     "a call is long under way",
     "a call is lost, without a word",
     "a call is not sent",
@@ -35,5 +35,6 @@ pub const KINDS: [&str; 34] = [
     "split",
     "stale answers",
     "start",
+    "the table goes back",
     "unfollow",
 ];

@@ -51,8 +51,7 @@ impl Lanes {
                     sleep(pause).await;
                 }
                 outcome.come_about()?;
-                locked(&front).is_done(number(&record.data), &sink);
-                Ok(())
+                locked(&front).is_done(number(&record.data), &sink)
             })
         });
         Self { processor: each_record_by_key(Self::LANES, function).processor(shard), front }
@@ -73,11 +72,13 @@ impl Lanes {
 }
 
 impl Front {
-    fn is_done(&mut self, number: u64, sink: &Sink) {
+    fn is_done(&mut self, number: u64, sink: &Sink) -> io::Result<()> {
+        self.given.iter().try_for_each(|given| sink.admits(given))?;
         self.done.insert(number);
         while let Some(next) = self.waiting.pop_front_if(|next| self.done.contains(next)) {
             self.given.iter().for_each(|given| sink.is_done(given, next..=next));
         }
+        Ok(())
     }
 }
 

@@ -42,6 +42,11 @@ pub(crate) enum Observation<'a> {
     Done { process: ProcessId, key: &'a LeaseKey, epoch: Epoch, first: usize, last: usize, is_awake: bool },
     /// A lease row was written, or removed.
     Written { before: Option<&'a Lease>, after: Option<&'a Lease> },
+    /// The lease table has lost its newest rows.
+    WentBack,
+    /// A process was answered a list of the leases that it had asked for since the table last lost rows, and waits for the answer
+    /// to no write.
+    Listed { process: ProcessId },
     /// A process ended, and what its consumer returned.
     Ended { process: ProcessId, error: Option<&'a str> },
     /// A process is gone without a word.
@@ -99,6 +104,12 @@ pub(crate) struct Facts {
     pub(crate) weather: BTreeMap<usize, Weather>,
     /// The table is out of everybody's reach.
     pub(crate) outage: bool,
+    /// How often the table has lost its newest rows, if it may.
+    pub(crate) losses: Option<u32>,
+    /// The processes whose connections to the table broke when it last did, and that have not noticed.
+    pub(crate) cut: BTreeSet<ProcessId>,
+    /// The highest epoch that the sinks have seen of each lease.
+    tokens: BTreeMap<LeaseKey, Epoch>,
     /// How long processors take for a batch.
     pub(crate) slowness: Duration,
     /// How many calls of processors still fail, and panic.
@@ -124,6 +135,9 @@ impl Nature {
             freezes: BTreeMap::new(),
             weather: BTreeMap::new(),
             outage: false,
+            losses: schedule.is_forgetful.then_some(0),
+            cut: BTreeSet::new(),
+            tokens: BTreeMap::new(),
             slowness: Duration::ZERO,
             failures: 0,
             panics: 0,
@@ -189,6 +203,13 @@ impl Facts {
         for record in records {
             self.undone.remove(&(key.shard.clone(), record));
         }
+    }
+
+    /// Whether a sink takes what comes under that epoch. Where the table may lose rows, it refuses what is lower than it has seen.
+    pub(crate) fn admits(&mut self, key: &LeaseKey, epoch: Epoch) -> bool {
+        let highest = self.tokens.entry(key.clone()).or_insert(epoch);
+        *highest = epoch.max(*highest);
+        self.losses.is_none() || epoch == *highest
     }
 
     /// Whether every record is done.

@@ -43,6 +43,8 @@ pub(crate) enum What {
     Weather { name: usize, weather: Weather, length: Duration },
     /// Nobody reaches the lease table.
     Outage { length: Duration },
+    /// The lease table loses its newest rows, as a Redis that starts again from a snapshot, and has those of that long ago.
+    GoBack { by: Duration },
     /// A shard splits.
     Split { pick: usize },
     /// Two shards become one.
@@ -131,6 +133,7 @@ impl What {
                 Weather::Slow => "stale answers",
             },
             Self::Outage { .. } => "outage of the table",
+            Self::GoBack { .. } => "the table goes back",
             Self::Split { .. } => "split",
             Self::Merge { .. } => "merge",
             Self::Rescale { .. } => "rescale",
@@ -192,6 +195,8 @@ pub(crate) struct Schedule {
     /// How often the stream was resharded before anybody came to read it.
     pub(crate) reshards_before: usize,
     pub(crate) has_hints: bool,
+    /// Whether the table may lose its newest rows. Then it asks for epochs from a floor on, and sinks refuse lower ones.
+    pub(crate) is_forgetful: bool,
     /// Whether another process joins once the world is kind, or those that are there must settle by themselves.
     pub(crate) has_latecomer: bool,
 }
@@ -228,10 +233,12 @@ impl Schedule {
         if kind != Kind::Any {
             drawn = without_twins(drawn);
         }
+        let is_forgetful = drawn.iter().any(|(_, what)| matches!(what, What::GoBack { .. }));
         let happenings = drawn.into_iter().enumerate().map(|(index, (at, what))| Happening { index, at, what });
         Self {
             happenings: happenings.collect(),
             kind,
+            is_forgetful,
             shards: random.usize(1..=6),
             has_hints: random.bool(),
             has_latecomer: random.bool(),
@@ -319,7 +326,7 @@ fn any(random: &mut Rng) -> What {
     // The first names are those that are there from the start: most of what happens is to befall somebody.
     let name = random.usize(..NAMES.len() - 1).min(random.usize(..NAMES.len() - 1));
     let seconds = |random: &mut Rng, most: u64| Duration::from_millis(random.u64(200..most * 1_000));
-    match random.u8(..32) {
+    match random.u8(..33) {
         0..=3 => What::Start { name, traits: traits(random) },
         4..=6 => What::Crash { name },
         7..=8 => What::Leave { name },
@@ -344,6 +351,7 @@ fn any(random: &mut Rng) -> What {
         28 => What::Stream { fault: stream_fault(random) },
         29 => What::PanicAtStart { calls: random.u32(1..4) },
         30 => What::Deploy { every: seconds(random, 10), pause: seconds(random, 10), traits: traits(random) },
+        31 => What::GoBack { by: seconds(random, 30) },
         _ => What::Unfollow { name, length: seconds(random, 20) },
     }
 }

@@ -85,6 +85,11 @@ impl Sink {
         Given { key: key.clone(), epoch, freezes }
     }
 
+    /// Whether the user's database takes what it is given: it refuses who comes too late.
+    pub(crate) fn admits(&self, Given { key, epoch, .. }: &Given) -> io::Result<()> {
+        if self.nature.facts().admits(key, *epoch) { Ok(()) } else { Err(io::Error::other("a higher token was seen")) }
+    }
+
     /// A processor is done with these records, which lie one behind the other in their shard.
     pub(crate) fn is_done(&self, given: &Given, numbers: RangeInclusive<u64>) {
         let Given { key, epoch, freezes } = given;
@@ -146,6 +151,7 @@ impl RecordProcessor for ShardSink {
             sleep(pause).await;
         }
         outcome.come_about()?;
+        self.sink.admits(&given)?;
         if let (Some(first), Some(last)) = (numbers(&batch).first(), numbers(&batch).last()) {
             self.sink.is_done(&given, *first..=*last);
         }
@@ -172,7 +178,9 @@ impl DeadLetters for Sink {
         let freezes = self.nature.facts().freezes_of(self.process);
         let (key, epoch) = (letter.shard.key().clone(), letter.shard.fencing_token());
         let number = number(&letter.record.data);
-        self.is_done(&Given { key, epoch, freezes }, number..=number);
+        let given = Given { key, epoch, freezes };
+        self.admits(&given)?;
+        self.is_done(&given, number..=number);
         self.nature.facts().count("a record is put away");
         Ok(())
     }

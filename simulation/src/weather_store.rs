@@ -1,5 +1,6 @@
 //! The lease table as one process reaches it: through the weather.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 use fastrand::Rng;
 use lease_core::testing::block_on_ready;
 use lease_core::{
-    Beat, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, StoreErrorKind,
+    Beat, Epoch, Expected, Hints, Lease, LeaseKey, LeaseStore, MemoryStore, Outcome, StoreError, StoreErrorKind,
     StoreOperation, WorkerRow,
 };
 use tokio::time::{Instant, sleep};
@@ -35,6 +36,8 @@ pub(crate) struct WeatherStore {
     has_hints: bool,
     random: Mutex<Rng>,
     late: LateWrites,
+    /// How many writes of leases wait for their answers.
+    writes: AtomicUsize,
     /// When the last heartbeat that was confirmed to the process was sent, on its own clock.
     confirmed: Arc<Mutex<Option<Instant>>>,
 }
@@ -90,6 +93,11 @@ impl LateWrites {
     pub(crate) fn arrived(&self, now: Duration) -> Vec<LateWrite> {
         let mut writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         writes.extract_if(.., |write| write.at <= now).collect()
+    }
+
+    /// None of them arrives.
+    pub(crate) fn lose(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn send(&self, write: LateWrite) {
@@ -151,6 +159,7 @@ impl WeatherStore {
             has_hints,
             random,
             late,
+            writes: AtomicUsize::new(0),
             confirmed: Arc::default(),
         }
     }
@@ -162,12 +171,16 @@ impl WeatherStore {
     }
 
     fn fate(&self) -> Fate {
-        let weather = self.nature.facts().weather_of(self.name);
+        let (weather, is_cut) = {
+            let mut facts = self.nature.facts();
+            (facts.weather_of(self.name), facts.cut.remove(&self.process))
+        };
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         let mut millis = |from: u64, to: u64| Duration::from_millis(random.u64(from..to));
         let usual = STEP + millis(0, 100);
         let long = STEP + millis(100, 9_000);
         match (weather, random.bool()) {
+            _ if is_cut => Fate::NeverSent(usual),
             (Weather::Cut, _) => Fate::NeverSent(usual),
             (Weather::RepliesLost, true) => Fate::ReplyLost(usual),
             (Weather::Silent, true) => Fate::CarriedOutInSilence,
@@ -187,6 +200,9 @@ impl WeatherStore {
         act: impl FnOnce() -> Result<Answer, StoreError>,
     ) -> Result<Answer, StoreError> {
         let fate = self.fate();
+        let losses = self.nature.facts().losses;
+        // A call that is under way when the table starts again ends with its connection.
+        let is_cut = || self.nature.facts().losses != losses;
         {
             let mut facts = self.nature.facts();
             facts.note(format_args!("process {} {operation:?} {fate:?}", self.process));
@@ -198,13 +214,16 @@ impl WeatherStore {
             (Fate::Answered(latency), _) => {
                 let answer = act();
                 sleep(latency).await;
-                answer
+                if is_cut() { Err(ambiguous()) } else { answer }
             }
             (Fate::Delayed(delay), _) => {
                 sleep(delay).await;
+                if is_cut() {
+                    return Err(ambiguous());
+                }
                 let answer = act();
                 sleep(STEP).await;
-                answer
+                if is_cut() { Err(ambiguous()) } else { answer }
             }
             (Fate::NeverSent(latency), _) => {
                 sleep(latency).await;
@@ -228,25 +247,26 @@ impl WeatherStore {
         }
     }
 
+    /// A table that may lose rows tells its time, as Redis does.
+    fn beat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {
+        let mut beat = block_on_ready(self.table.heartbeat(me))?;
+        let facts = self.nature.facts();
+        if let Beat::Written { epoch_floor, .. } = &mut beat
+            && facts.losses.is_some()
+        {
+            *epoch_floor = Epoch(u64::try_from(facts.now.as_millis()).unwrap_or(u64::MAX));
+        }
+        Ok(beat)
+    }
+
     /// Every second list, at random, is read in two pages, with a pause between them in which others may write, as a table of many
     /// rows is: of each row it shows what was there at the one moment or the other.
     fn pages(&self) -> Option<(u64, Duration)> {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         random.bool().then(|| (random.u64(..), Duration::from_millis(random.u64(..1_000))))
     }
-}
 
-/// Whether a row is on the first of two pages, which differ from list to list.
-fn is_on_first_page(key: &LeaseKey, list: u64) -> bool {
-    let mut hash = Fnv::default();
-    hash.take(format_args!("{list} {key}"));
-    // Keys that differ in their last letter alone have hashes that differ in few bits.
-    Rng::with_seed(hash.value()).bool()
-}
-
-#[async_trait]
-impl LeaseStore for WeatherStore {
-    async fn list(&self) -> Result<Vec<Lease>, StoreError> {
+    async fn list_by_pages(&self) -> Result<Vec<Lease>, StoreError> {
         let Some((list, pause)) = self.pages() else {
             return self.call(StoreOperation::List, None, || block_on_ready(self.table.list())).await;
         };
@@ -268,6 +288,43 @@ impl LeaseStore for WeatherStore {
         leases.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(leases)
     }
+}
+
+/// Counts a write for as long as it waits for its answer.
+struct Waiting<'writes>(&'writes AtomicUsize);
+
+impl<'writes> Waiting<'writes> {
+    fn of(writes: &'writes AtomicUsize) -> Self {
+        writes.fetch_add(1, Ordering::Relaxed);
+        Self(writes)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether a row is on the first of two pages, which differ from list to list.
+fn is_on_first_page(key: &LeaseKey, list: u64) -> bool {
+    let mut hash = Fnv::default();
+    hash.take(format_args!("{list} {key}"));
+    // Keys that differ in their last letter alone have hashes that differ in few bits.
+    Rng::with_seed(hash.value()).bool()
+}
+
+#[async_trait]
+impl LeaseStore for WeatherStore {
+    async fn list(&self) -> Result<Vec<Lease>, StoreError> {
+        let losses = self.nature.facts().losses;
+        let leases = self.list_by_pages().await?;
+        let mut facts = self.nature.facts();
+        if facts.losses == losses && self.writes.load(Ordering::Relaxed) == 0 {
+            facts.see(&Observation::Listed { process: self.process });
+        }
+        Ok(leases)
+    }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<Lease>, StoreError> {
         self.call(StoreOperation::Get, None, || block_on_ready(self.table.get(key))).await
@@ -275,6 +332,7 @@ impl LeaseStore for WeatherStore {
 
     async fn put(&self, expected: Expected, next: &Lease) -> Result<Outcome<Lease>, StoreError> {
         let late = LateCall::Put(expected, next.clone());
+        let _waits = Waiting::of(&self.writes);
         self.call(StoreOperation::Put, Some(late), || put(&self.table, &self.nature, expected, next)).await
     }
 
@@ -286,8 +344,7 @@ impl LeaseStore for WeatherStore {
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {
         let sent = Instant::now();
         let late = LateCall::Heartbeat(me.clone());
-        let beat =
-            self.call(StoreOperation::Heartbeat, Some(late), || block_on_ready(self.table.heartbeat(me))).await?;
+        let beat = self.call(StoreOperation::Heartbeat, Some(late), || self.beat(me)).await?;
         if let Beat::Written { .. } = beat {
             self.nature.facts().see(&Observation::Confirmed { process: self.process });
             let before = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).replace(sent);

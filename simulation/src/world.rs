@@ -20,6 +20,9 @@ const RECORD_EVERY: Duration = Duration::from_millis(400);
 /// How the readers poll.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How often a copy of the table is kept that it may go back to.
+const COPY_EVERY: Duration = Duration::from_secs(1);
+
 /// What is to be undone, or done, at a later moment.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Later {
@@ -47,6 +50,10 @@ pub(crate) struct World {
     pub(crate) later: Vec<(Duration, Later)>,
     /// Those that another process of their name follows once they have ended, and the pause before it.
     pub(crate) followed_by: BTreeMap<ProcessId, (Duration, Traits)>,
+    /// The table as it was at earlier moments, where it may lose its newest rows.
+    copies: Vec<(Duration, MemoryStore)>,
+    /// The longest lease duration of those that have started.
+    longest_lease: Duration,
     /// From when on everybody must know of all that crashed that they are dead.
     pub(crate) deaths_known: Duration,
     records: u64,
@@ -74,6 +81,8 @@ impl World {
             late: LateWrites::default(),
             later: Vec::new(),
             followed_by: BTreeMap::new(),
+            copies: Vec::new(),
+            longest_lease: Duration::ZERO,
             deaths_known: Duration::ZERO,
             records: 0,
             shards_seen: 0,
@@ -126,6 +135,7 @@ impl World {
         self.bury_the_ended();
         self.late.arrived(now).into_iter().for_each(|write| carry_out_late(&self.table, &self.nature, write));
         self.do_what_is_due(now);
+        self.keep_a_copy();
         if now < STORM && now.as_millis().is_multiple_of(RECORD_EVERY.as_millis()) {
             self.put();
         }
@@ -204,7 +214,34 @@ impl World {
         facts.note(format_args!("process {id} starts as {}", NAMES[name]));
         facts.see(&Observation::Started { process: id, name });
         drop(facts);
+        self.longest_lease = self.longest_lease.max(process.lease_duration);
         self.processes.insert(id, process);
+    }
+
+    /// The table has the rows of that long ago, and all connections to it are broken. Tells how many processes it befalls.
+    fn go_back(&mut self, by: Duration) -> usize {
+        let then = self.now().saturating_sub(by);
+        // What is lost once stays lost.
+        self.copies.retain(|(at, _)| *at <= then);
+        let Some((_, copy)) = self.copies.last() else { return 0 };
+        self.table.go_back_to(copy);
+        self.late.lose();
+        // The dead of that time are in the registry again.
+        self.deaths_known = self.deaths_known.max(self.now() + self.longest_lease + LEISURELY.1 * 2);
+        let mut facts = self.nature.facts();
+        facts.losses = facts.losses.map(|losses| losses + 1);
+        facts.cut = self.processes.keys().copied().collect();
+        facts.see(&Observation::WentBack);
+        self.processes.len()
+    }
+
+    /// Keeps what the table may go back to.
+    fn keep_a_copy(&mut self) {
+        let now = self.now();
+        if self.nature.facts().losses.is_some() && now < STORM && now.as_millis().is_multiple_of(COPY_EVERY.as_millis())
+        {
+            self.copies.push((now, self.table.copied()));
+        }
     }
 
     fn happens(&mut self, Happening { what, .. }: &Happening) {
@@ -234,6 +271,7 @@ impl World {
                 self.nature.facts().outage = true;
                 self.later.push((now + length, Later::Reachable));
             }
+            What::GoBack { by } => return self.go_back(by),
             What::Burst { count } => (0..count).for_each(|_| self.put()),
             What::Slow { pause, length } => {
                 self.nature.facts().slowness = pause;

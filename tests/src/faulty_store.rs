@@ -17,7 +17,8 @@ pub enum Fault {
     LastWriterWins,
     OnlyVersionsAreCompared,
     ConflictWithoutCurrent,
-    AnyNextRowIsTaken,
+    AnyNextVersionIsTaken,
+    EpochsMayFall,
     ListIsStale,
     CheckThenWriteRaces,
     CheckThenCreateRaces,
@@ -142,7 +143,10 @@ impl LeaseStore for FaultyStore {
             {
                 return put_in_place(&self.honest, next).await;
             }
-            (Fault::AnyNextRowIsTaken, _) if !follows => return put_in_place(&self.honest, next).await,
+            (Fault::EpochsMayFall, _) if next.version == expected.next_version() && !follows => {
+                return put_in_place(&self.honest, next).await;
+            }
+            (Fault::AnyNextVersionIsTaken, _) if !follows => return put_in_place(&self.honest, next).await,
             (Fault::CheckThenWriteRaces, Expected::Row { .. }) | (Fault::CheckThenCreateRaces, Expected::Absent)
                 if follows =>
             {

@@ -93,7 +93,8 @@ planted! {
     LastWriterWins fails c02_put_over_a_row_needs_its_version, as an_unconditional_write_is_caught;
     OnlyVersionsAreCompared fails c02_put_over_a_row_needs_its_epoch, as a_write_over_another_epoch_is_caught;
     ConflictWithoutCurrent fails c03_a_lost_write_brings_the_row_that_is_there, as a_conflict_without_the_row_is_caught;
-    AnyNextRowIsTaken fails c04_a_row_that_does_not_follow_is_invalid, as a_row_out_of_order_is_caught;
+    AnyNextVersionIsTaken fails c04_a_row_that_does_not_follow_is_invalid, as a_version_out_of_order_is_caught;
+    EpochsMayFall fails c04_a_row_that_does_not_follow_is_invalid, as an_epoch_that_falls_is_caught;
     ListIsStale fails c05_an_applied_row_is_read_back_field_by_field, as a_stale_list_is_caught;
     CheckThenCreateRaces fails c06_of_racing_creators_exactly_one_wins, as racing_creators_are_caught;
     CheckThenWriteRaces fails c06_of_racing_writers_exactly_one_wins, as racing_writers_are_caught;

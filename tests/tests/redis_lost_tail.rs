@@ -134,8 +134,11 @@ impl World {
     /// Waits until those workers own all leases, each its share.
     async fn wait_until_shared_by(&self, workers: &[&str]) {
         let shared = async || {
-            // Just after its restart, the server may not answer at once.
-            let leases = self.store.list().await.unwrap_or_default();
+            // Just after its restart, the server may not answer.
+            let leases = match self.store.list().await {
+                Err(failure) if failure.is_retryable() => return false,
+                leases => leases.expect("the server answers"),
+            };
             let owned = |name: &&str| {
                 leases
                     .iter()

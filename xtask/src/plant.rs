@@ -43,6 +43,21 @@ pub(crate) const ORPHANS: Fault = Fault {
 };
 
 /// Finding 32 of docs/hunt.md.
+pub(crate) const VERSION_ALONE: Fault = Fault {
+    name: "a write expects the version alone, to which a table that lost its tail comes a second time",
+    file: "lease-core/src/memory_store.rs",
+    before: "if current.map_or(Expected::Absent, Expected::row) != expected {",
+    after: "if current.map_or(crate::Version::FIRST, |row| row.version.next()) != expected.next_version() {",
+};
+
+/// A registry that lost a row has it again with the next heartbeat.
+pub(crate) const GONE_FOR_EVER: Fault = Fault {
+    name: "a worker whose row was gone and is back counts for ever as one that has left",
+    file: "lease-core/src/liveness.rs",
+    before: "has_beaten: self.is_watching && !is_back,",
+    after: "has_beaten: self.is_watching && !is_back && self.gone.get(&row.name) != Some(&row.incarnation),",
+};
+
 pub(crate) const OLDER_TWIN: Fault = Fault {
     name: "an older process takes the leases of the one that has its name by now",
     file: "lease-core/src/worker/planning.rs",
@@ -167,6 +182,8 @@ pub(crate) const FAULTS: &[Fault] = &[
     OWN_PATIENCE,
     ORPHANS,
     OLDER_TWIN,
+    VERSION_ALONE,
+    GONE_FOR_EVER,
 ];
 
 /// Plants the faults whose name has that part; all have the empty one.

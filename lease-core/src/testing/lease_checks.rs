@@ -333,13 +333,16 @@ pub async fn c09_delete_removes_only_the_row_of_that_version_and_epoch(factory: 
 
     create(&store, &free).await;
     create(&store, &other).await;
-    let of_another_version = Lease { version: free.version.next(), ..free.clone() };
-    let of_another_epoch = Lease { epoch: free.epoch.next(), ..free.clone() };
-    for other in [of_another_version, of_another_epoch] {
+    let owned = free.taken_by(&worker("one"));
+    replace(&store, &free, &owned).await;
+    let of_another_version = Lease { version: owned.version.next(), ..owned.clone() };
+    let of_a_lower_epoch = Lease { epoch: free.epoch, ..owned.clone() };
+    let of_a_higher_epoch = Lease { epoch: owned.epoch.next(), ..owned.clone() };
+    for other in [of_another_version, of_a_lower_epoch, of_a_higher_epoch] {
         let outcome = store.delete(&other).await.expect("delete");
-        assert_eq!(outcome, Outcome::Conflict { current: Some(free.clone()) });
+        assert_eq!(outcome, Outcome::Conflict { current: Some(owned.clone()) });
     }
-    assert_eq!(store.delete(&free).await.expect("delete"), Outcome::Applied);
+    assert_eq!(store.delete(&owned).await.expect("delete"), Outcome::Applied);
     assert_eq!(stored(&store, &free).await, None);
     assert_eq!(store.list().await.expect("list"), [other]);
 }

@@ -133,11 +133,11 @@ impl Worker {
             // That of a shard which is finished has usually gone with the shard. If not, the next list shows that.
             if lease.is_finished() {
                 if stream.is_listed_here() {
-                    stream.has_lost(&lease);
+                    stream.has_lost(&lease, self.now);
                 }
                 continue;
             }
-            stream.has_lost(&lease);
+            stream.has_lost(&lease, self.now);
             // Others notice, too: the owner, or whoever lists the shards, does something about it.
             if stream.is_listed_here() || lease.is_owned_by(&me) {
                 stream.list_by(self.now);

@@ -3,14 +3,17 @@
 use stream_types::{Name, Position, Shard};
 
 use super::holding::{Activity, Holding};
-use super::table::Write;
+use super::write::Write;
 use super::{CheckpointError, Command, StopReason, Warning, Worker};
 use crate::{Change, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind};
 
 impl Worker {
     pub(super) fn on_put(&mut self, key: &LeaseKey, answer: Result<Outcome<Lease>, StoreErrorKind>) {
-        if answer.is_err() && self.pulse.is_valid() && !self.table.is_lent(key) {
-            return self.table.postpone(key, self.now);
+        if answer.is_err() && !self.table.is_lent(key) {
+            self.doubt_floor();
+            if self.pulse.is_valid() {
+                return self.table.postpone(key, self.now);
+            }
         }
         let Some(write) = self.table.answered(key) else { return };
         self.chores.plan |= std::mem::take(&mut self.chores.blocked);
@@ -28,7 +31,7 @@ impl Worker {
             }
             Ok(Outcome::Conflict { current }) => {
                 if self.table.learn(key, current, self.now) {
-                    self.floor_wanted = Some(self.now);
+                    self.doubt_floor();
                 }
                 self.refused(&write);
             }
@@ -84,7 +87,7 @@ impl Worker {
         }
     }
 
-    fn refused(&mut self, write: &Write) {
+    pub(super) fn refused(&mut self, write: &Write) {
         let key = &write.next.key;
         match write.next.last_change {
             Change::Created => {

@@ -21,6 +21,7 @@
 mod audit;
 mod command;
 mod event;
+mod floor;
 mod following;
 mod holding;
 mod leases;
@@ -34,6 +35,7 @@ mod settings;
 mod streams;
 mod table;
 mod upkeep;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,6 +45,7 @@ use stream_types::Name;
 use self::audit::Audit;
 pub use self::command::{CheckpointError, Command, Ending, StopReason, Warning};
 pub use self::event::Event;
+use self::floor::Floor;
 use self::holding::Holding;
 use self::pulse::Pulse;
 pub use self::settings::{InvalidSettings, WorkerSettings};
@@ -75,10 +78,7 @@ pub struct Worker {
     /// All workers' rows as last read, by a heartbeat sent at that moment.
     workers: Vec<WorkerRow>,
     workers_read: Option<Moment>,
-    /// The store's word on which epochs may still be given out.
-    epoch_floor: Epoch,
-    /// Since when that word may be out of date, because the store may have gone back to older rows.
-    floor_wanted: Option<Moment>,
+    floor: Floor,
     table: Table,
     listing: Listing,
     audit: Audit,
@@ -159,8 +159,7 @@ impl Worker {
             liveness: Liveness::default(),
             workers: Vec::new(),
             workers_read: None,
-            epoch_floor: Epoch::NEVER_OWNED,
-            floor_wanted: None,
+            floor: Floor::new(),
             table: Table::default(),
             listing: Listing::default(),
             audit: Audit::default(),

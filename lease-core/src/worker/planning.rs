@@ -17,7 +17,9 @@ impl Worker {
             return;
         }
         let me = self.id();
-        let is_confirmed = |row: &&Lease| !self.table.is_unconfirmed(&row.key);
+        let waiting = self.waiting_for_lost_parents();
+        self.chores.postponed |= !waiting.is_empty();
+        let is_confirmed = |row: &&Lease| !self.table.is_unconfirmed(&row.key) && !waiting.contains(&row.key);
         let leases = self.table.rows().map(|rows| rows.filter(is_confirmed).collect());
         let snapshot = Snapshot { workers: self.live_workers(), leases };
         let plan = plan(&snapshot);
@@ -145,17 +147,6 @@ impl Worker {
         blocked
     }
 
-    /// Whether the store may have lost its newest rows since it last said which epochs may still be given out. Then a
-    /// heartbeat has to ask it first.
-    fn awaits_floor(&mut self) -> bool {
-        let is_stale = self.floor_wanted.is_some();
-        if is_stale {
-            self.chores.postponed = true;
-            self.pulse.hurry();
-        }
-        is_stale
-    }
-
     pub(super) fn target(&self, key: &LeaseKey) -> Option<&Name> {
         self.plan.as_ref().and_then(|plan: &Plan| plan.target(key))
     }
@@ -190,7 +181,7 @@ impl Worker {
         }
         if let Some(lease) = self.table.get(key).cloned() {
             let lost = self.streams.get(&key.stream).and_then(|stream| stream.lost_epoch(&key.shard));
-            let floor = self.epoch_floor.max(lost.map_or(Epoch::NEVER_OWNED, Epoch::next));
+            let floor = self.floor.epoch().max(lost.map_or(Epoch::NEVER_OWNED, Epoch::next));
             let next = lease.taken_by(&self.id()).in_epoch_of_at_least(floor);
             self.commands.push(self.table.write_over(&lease, next, self.now));
         }
@@ -257,7 +248,7 @@ impl Worker {
             Some(receiver) => lease.given_to(receiver, &me),
             None => lease.released(&me),
         };
-        let next = next.in_epoch_of_at_least(self.epoch_floor);
+        let next = next.in_epoch_of_at_least(self.floor.epoch());
         // A loan may have stored more than the reader knew of when it was drained.
         let stored = lease.position.clone();
         let next = next.at(position.map_or(stored.clone(), |drained| drained.furthest(stored)));

@@ -81,8 +81,12 @@ impl Stream {
     }
 
     /// A lease is gone from the table. Once the shards are listed, it is made anew.
-    pub(super) fn has_lost(&mut self, lease: &Lease) {
-        self.lost.note(lease);
+    pub(super) fn has_lost(&mut self, lease: &Lease, now: Moment) {
+        self.lost.note(lease, now);
+    }
+
+    pub(super) const fn lost(&self) -> &LostLeases {
+        &self.lost
     }
 
     /// The epoch that a lease had when it was lost. Those given out since are higher.

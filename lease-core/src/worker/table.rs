@@ -1,13 +1,12 @@
 //! The lease table as one worker knows it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use stream_types::Position;
 
 use super::Command;
-use super::pause::doubled;
-use crate::{Change, Expected, Lease, LeaseKey, Moment, Version};
+use super::write::Write;
+use crate::{Change, Epoch, Expected, Lease, LeaseKey, Moment};
 
 /// The rows of the last list, brought up to date by the worker's own writes, and the writes under way.
 #[derive(Debug, Clone, Default, Hash)]
@@ -20,36 +19,10 @@ pub(super) struct Table {
     touched: BTreeMap<LeaseKey, Moment>,
     /// New rows whose parents the list did not show: see [`Table::unconfirmed`].
     unconfirmed: BTreeSet<LeaseKey>,
-    /// Rows that are older than they were once: the store has lost its newest writes.
+    /// Rows of another past than was known: the store has lost its newest writes.
     went_back: BTreeSet<LeaseKey>,
     /// Rows that were there and no longer are, though this worker has not deleted them: as they were.
     vanished: Vec<Lease>,
-}
-
-/// A write that is on its way, or waits to be sent again.
-#[derive(Debug, Clone, Hash)]
-pub(super) struct Write {
-    expected: Expected,
-    pub(super) next: Lease,
-    /// When it was first sent.
-    pub(super) sent: Moment,
-    attempts: u32,
-    retry_at: Option<Moment>,
-    /// Somebody else's transaction carries it. Only they may send it again, with all that belongs to it.
-    pub(super) is_lent: bool,
-}
-
-impl Write {
-    const FIRST_PAUSE: Duration = Duration::from_millis(100);
-    const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-    fn command(&self) -> Command {
-        Command::Put { expected: self.expected, next: self.next.clone() }
-    }
-
-    fn pause(&self) -> Duration {
-        doubled(Self::FIRST_PAUSE, self.attempts, Self::LONGEST_PAUSE)
-    }
 }
 
 impl Table {
@@ -94,7 +67,7 @@ impl Table {
 
     /// Starts a write. There must be none under way for the same lease.
     pub(super) fn write(&mut self, expected: Expected, next: Lease, now: Moment) -> Command {
-        let write = Write { expected, next, sent: now, attempts: 0, retry_at: None, is_lent: false };
+        let write = Write::new(expected, next, now);
         let command = write.command();
         self.begin(write);
         command
@@ -103,7 +76,7 @@ impl Table {
     /// Starts the write of a row's successor by somebody else. Returns what to put, and what must be there.
     pub(super) fn lend_over(&mut self, current: &Lease, next: Lease, now: Moment) -> (Expected, Lease) {
         let expected = Expected::row(current);
-        self.begin(Write { expected, next: next.clone(), sent: now, attempts: 0, retry_at: None, is_lent: true });
+        self.begin(Write::new(expected, next.clone(), now).lent());
         (expected, next)
     }
 
@@ -126,8 +99,7 @@ impl Table {
     /// A write has failed in a way that may pass: it is to be sent again.
     pub(super) fn postpone(&mut self, key: &LeaseKey, now: Moment) {
         if let Some(write) = self.writes.get_mut(key) {
-            write.retry_at = Some(now.after(write.pause()));
-            write.attempts += 1;
+            write.postpone(now);
         }
     }
 
@@ -136,23 +108,28 @@ impl Table {
         self.writes.get(key).is_some_and(|write| write.is_lent)
     }
 
-    /// The writes that are due to be sent again.
-    pub(super) fn retries(&mut self, now: Moment) -> Vec<Command> {
-        let due = self.writes.values_mut().filter(|write| write.retry_at.is_some_and(|at| at <= now));
-        due.map(|write| {
-            write.retry_at = None;
-            write.command()
-        })
-        .collect()
+    /// The writes that are due to be sent again, as far as it is known which epochs may be given out.
+    pub(super) fn retries(&mut self, now: Moment, floor: Option<Epoch>) -> Vec<Command> {
+        self.writes.values_mut().filter_map(|write| write.retry(now, floor)).collect()
     }
 
     pub(super) fn next_retry(&self) -> Option<Moment> {
-        self.writes.values().filter_map(|write| write.retry_at).min()
+        self.writes.values().filter(|write| !write.awaits_floor()).filter_map(Write::retry_at).min()
+    }
+
+    /// The store may have lost its newest rows.
+    pub(super) fn doubt_epochs(&mut self) {
+        self.writes.values_mut().for_each(Write::doubt_epoch);
+    }
+
+    /// Whether a write waits until it is known which epochs may be given out.
+    pub(super) fn has_doubtful_epochs(&self) -> bool {
+        self.writes.values().any(Write::awaits_floor)
     }
 
     /// Gives up the writes that wait to be sent again. Those on their way will still be answered.
     pub(super) fn drop_retries(&mut self) {
-        self.writes.retain(|_, write| write.retry_at.is_none());
+        self.writes.retain(|_, write| write.retry_at().is_none());
     }
 
     /// Takes a write that was answered off the list of those under way.
@@ -169,14 +146,13 @@ impl Table {
         self.deletes.remove(key);
     }
 
-    /// Takes note of what the store is known to have under a key now. Returns whether that is older than what it had.
+    /// Takes note of what the store is known to have under a key now. Returns whether it has lost what it had.
     pub(super) fn learn(&mut self, key: &LeaseKey, row: Option<Lease>, now: Moment) -> bool {
         let Some(rows) = &mut self.rows else { return false };
         self.touched.insert(key.clone(), now);
         match row {
             Some(row) => {
-                let before = rows.get(key).map(|row| row.version);
-                let went_back = note_age(&mut self.went_back, key, before, row.version);
+                let went_back = note_age(&mut self.went_back, rows.get(key), &row);
                 rows.insert(key.clone(), row);
                 went_back
             }
@@ -202,9 +178,21 @@ impl Table {
         std::mem::take(&mut self.vanished)
     }
 
+    /// Gives up the writes that wait to be sent again, where the list shows that they can only be refused: the row is neither what
+    /// they expect nor what they write.
+    pub(super) fn refuted(&mut self, listed: &[Lease], list_sent: Moment) -> Vec<Write> {
+        let rows: BTreeMap<&LeaseKey, &Lease> = listed.iter().map(|row| (&row.key, row)).collect();
+        let touched = &self.touched;
+        let is_refuted = |key: &LeaseKey, write: &mut Write| {
+            let is_younger = touched.get(key).is_none_or(|at| *at < list_sent);
+            is_younger && write.is_refuted_by(rows.get(key).copied())
+        };
+        self.writes.extract_if(.., is_refuted).map(|(_, write)| write).collect()
+    }
+
     /// Replaces the rows by a complete list, except where the worker itself knows better: a row that it is writing over, or
-    /// has written since the list was asked for. Returns whether the table has lost something: a row is older than it was, or gone
-    /// before it was finished.
+    /// has written since the list was asked for. Returns whether the table has lost something: a row does not follow from what it was,
+    /// or is gone before it was finished.
     ///
     /// Of a row that it is only about to create the worker knows nothing: somebody else may have created it, and its children.
     pub(super) fn replace(&mut self, listed: Vec<Lease>, list_sent: Moment) -> bool {
@@ -224,8 +212,7 @@ impl Table {
         }
         let mut any_went_back = false;
         for (key, row) in &rows {
-            let known = before.get(key).map(|row| row.version);
-            any_went_back |= note_age(&mut self.went_back, key, known, row.version);
+            any_went_back |= note_age(&mut self.went_back, before.get(key), row);
         }
         self.went_back.retain(|key| rows.contains_key(key));
         let vanished = before.values().filter(|row| !rows.contains_key(&row.key));
@@ -242,7 +229,7 @@ impl Table {
         any_went_back
     }
 
-    /// Whether the row is older than the worker has known it to be. What it says of owners may be long over.
+    /// Whether the row does not follow from what the worker has known it to be. What it says of owners may be long over.
     pub(super) fn went_back(&self, key: &LeaseKey) -> bool {
         self.went_back.contains(key)
     }
@@ -252,6 +239,11 @@ impl Table {
     /// it, or shows that the stream no longer had the parent.
     pub(super) fn is_unconfirmed(&self, key: &LeaseKey) -> bool {
         self.unconfirmed.contains(key)
+    }
+
+    /// The same leases, and those that descend from them and that nobody has had yet.
+    pub(super) fn with_descendants(&self, keys: BTreeSet<LeaseKey>) -> BTreeSet<LeaseKey> {
+        self.rows.iter().fold(keys, with_descendants)
     }
 
     pub(super) fn has_unconfirmed(&self) -> bool {
@@ -275,20 +267,27 @@ fn with_descendants(mut keys: BTreeSet<LeaseKey>, rows: &BTreeMap<LeaseKey, Leas
     keys
 }
 
-/// Versions only grow, so a row of a lower one was written before what was known of it. Returns whether it is.
-fn note_age(went_back: &mut BTreeSet<LeaseKey>, key: &LeaseKey, before: Option<Version>, now: Version) -> bool {
-    let is_older = before.is_some_and(|before| now < before);
-    if is_older {
-        went_back.insert(key.clone());
-    } else if before.is_none_or(|before| now > before) {
-        went_back.remove(key);
+/// Versions and epochs only grow, and each version is written once. So a row of a lower one, or of another epoch at the same
+/// version, shows that what was known before is lost. Returns whether it is.
+fn note_age(went_back: &mut BTreeSet<LeaseKey>, before: Option<&Lease>, now: &Lease) -> bool {
+    let is_of_same_past = |before: &Lease| {
+        now.version > before.version && now.epoch >= before.epoch || Expected::row(now) == Expected::row(before)
+    };
+    let is_lost = before.is_some_and(|before| !is_of_same_past(before));
+    if is_lost {
+        went_back.insert(now.key.clone());
+    } else if before.is_none_or(|before| now.version > before.version) {
+        went_back.remove(&now.key);
     }
-    is_older
+    is_lost
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::Version;
     use crate::testing::lease;
 
     /// Else the children that somebody else has created after it would seem to have no parent, and be read before it.
@@ -377,5 +376,24 @@ mod tests {
         assert!(!table.replace(rows(6), Moment::START) && !table.went_back(key));
         assert!(table.learn(key, rows(5).into_iter().next(), Moment::START));
         assert!(table.went_back(key));
+    }
+
+    /// The table has come to the version once more, or past it, from what it has kept.
+    #[test]
+    fn a_row_of_another_epoch_at_its_version_and_one_of_a_lower_epoch_show_that_rows_are_lost() {
+        let row = |version, epoch| Lease { version: Version(version), epoch: Epoch(epoch), ..lease("a") };
+        let is_lost = |then: &Lease, now: &Lease| {
+            let mut table = Table::default();
+            table.replace(vec![then.clone()], Moment::START);
+            let by_answer = table.clone().learn(&now.key, Some(now.clone()), Moment::START);
+            assert_eq!(table.replace(vec![now.clone()], Moment::START), by_answer);
+            assert_eq!(table.went_back(&now.key), by_answer);
+            by_answer
+        };
+        assert!(is_lost(&row(5, 3), &row(5, 4)) && is_lost(&row(5, 3), &row(5, 2)));
+        assert!(is_lost(&row(5, 3), &row(6, 2)));
+        assert!(
+            !is_lost(&row(5, 3), &row(6, 3)) && !is_lost(&row(5, 3), &row(6, 4)) && !is_lost(&row(5, 3), &row(5, 3))
+        );
     }
 }

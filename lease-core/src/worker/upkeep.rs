@@ -8,7 +8,7 @@ use stream_types::Name;
 use super::pause::doubled;
 use super::pulse::Pulse;
 use super::{Command, Ending, Listing, StopReason, Worker, WorkerSettings};
-use crate::{Beat, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
+use crate::{Beat, Lease, LeaseKey, Outcome, StoreErrorKind, WorkerRow};
 
 impl Worker {
     /// For how many lease durations a worker must be silent before its row is removed.
@@ -18,7 +18,7 @@ impl Worker {
     pub(super) fn keep_up(&mut self) {
         if self.pulse.is_valid() {
             self.list_leases();
-            self.commands.extend(self.table.retries(self.now));
+            self.try_again();
             self.restart_failed();
             self.follow_streams();
             if std::mem::take(&mut self.chores.repair) {
@@ -38,7 +38,7 @@ impl Worker {
     pub(super) fn on_heartbeat(&mut self, answer: Result<Beat, StoreErrorKind>) {
         match answer {
             Ok(Beat::Written { workers, epoch_floor }) => {
-                self.epoch_floor = self.epoch_floor.max(epoch_floor);
+                self.floor.told(epoch_floor);
                 self.on_beat_written(workers);
             }
             Ok(Beat::Replaced { by }) if !self.pulse.is_registered() => {
@@ -51,10 +51,7 @@ impl Worker {
             Ok(Beat::Replaced { by }) => self.end(Ending::Replaced { worker: self.id(), by: by.incarnation }),
             Err(kind) if !kind.is_retryable() && !self.pulse.is_registered() => self.end(Ending::Refused),
             Err(_) => {
-                // A store without a floor keeps what it has confirmed, whatever happens to it.
-                if self.epoch_floor > Epoch::NEVER_OWNED {
-                    self.floor_wanted = Some(self.now);
-                }
+                self.doubt_floor();
                 // A store that was away may have come back with older rows.
                 self.listing.hinted = true;
                 self.pulse.failed();
@@ -77,7 +74,7 @@ impl Worker {
         let was_cautious = !self.pulse.has_outlasted_predecessor() || !self.pulse.has_looked_round();
         let had_predecessor = self.pulse.may_have_predecessor();
         let Some(sent) = self.pulse.confirmed(self.now) else { return };
-        self.floor_wanted = self.floor_wanted.filter(|since| sent < *since);
+        self.floor.told_by_one_sent(sent);
 
         let before = self.news();
         // This worker was frozen, or the store away.
@@ -144,11 +141,15 @@ impl Worker {
         let Some(sent) = self.listing.in_flight.take() else { return };
         let leases = match answer {
             Ok(leases) => leases,
-            Err(kind) => return self.list_again(kind),
+            Err(kind) => {
+                self.doubt_floor();
+                return self.list_again(kind);
+            }
         };
+        let refuted = self.table.refuted(&leases, sent);
         let Listing { wanted, hinted, .. } = self.listing;
         if self.table.replace(leases, sent) {
-            self.floor_wanted = Some(self.now);
+            self.doubt_floor();
         }
         let wanted = wanted || self.table.has_unconfirmed();
         self.audit.listed(sent, wanted);
@@ -157,6 +158,7 @@ impl Worker {
         if self.ended {
             return;
         }
+        refuted.iter().for_each(|write| self.refused(write));
         self.drop_lost();
         self.chores.plan = true;
         self.chores.repair = true;
@@ -185,7 +187,9 @@ impl Worker {
                 self.pulse.row.generation += 1;
             }
             Ok(Outcome::Conflict { current }) => {
-                self.table.learn(key, current, self.now);
+                if self.table.learn(key, current, self.now) {
+                    self.doubt_floor();
+                }
             }
             // The next reconciliation finds the tombstone again.
             Err(_) => {}

@@ -9,6 +9,7 @@ mod polite_repeats_nothing;
 mod settles;
 mod stops_in_time;
 mod twins;
+mod unaware;
 
 use std::fmt;
 

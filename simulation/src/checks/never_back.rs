@@ -28,6 +28,11 @@ impl Check for NeverBack {
 
     fn see(&mut self, observation: &Observation<'_>) -> Option<String> {
         match observation {
+            // What is counted, is counted from the rows on that are there now.
+            Observation::WentBack => {
+                *self = Self::default();
+                None
+            }
             Observation::Written { before: None, after: Some(after) } if after.version != Version::FIRST => {
                 Some(format!("{} begins at version {}", after.key, after.version))
             }

@@ -3,8 +3,11 @@
 //!
 //! A stream that does not answer at the start ends the process with an error that says so: somebody may have mistyped an address.
 //! Everything else that may happen here passes by itself, and must be outlasted.
+//!
+//! A table that has gone back may show a process an earlier one of its name, and if the name was free in between, one of a higher
+//! number: numbers begin anew then. That looks as if another process had taken over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
 use super::twins::Twins;
@@ -14,6 +17,10 @@ use crate::nature::{Observation, ProcessId};
 pub(crate) struct NoBug {
     twins: Twins,
     asked: BTreeSet<ProcessId>,
+    /// The name of each process.
+    names: BTreeMap<ProcessId, usize>,
+    /// Those that lived when the table went back, after another process of their name.
+    shown_a_predecessor: BTreeSet<ProcessId>,
 }
 
 impl Check for NoBug {
@@ -24,6 +31,18 @@ impl Check for NoBug {
     fn see(&mut self, observation: &Observation<'_>) -> Option<String> {
         self.twins.see(observation);
         match *observation {
+            Observation::Started { process, name } => {
+                self.names.insert(process, name);
+                None
+            }
+            Observation::WentBack => {
+                let is_later = |(process, name): &(&ProcessId, &usize)| {
+                    self.names.range(..*process).any(|(_, earlier)| earlier == *name)
+                };
+                let later = self.names.iter().filter(is_later).map(|(process, _)| *process);
+                self.shown_a_predecessor.extend(later);
+                None
+            }
             Observation::Asked { process } => {
                 self.asked.insert(process);
                 None
@@ -41,7 +60,8 @@ impl NoBug {
             let is_wrong = !self.asked.contains(&process);
             return is_wrong.then(|| format!("process {process} ended, and nobody has asked it to"));
         };
-        let is_replaced = error.contains("another process took over") && self.twins.has(process);
+        let may_be_replaced = self.twins.has(process) || self.shown_a_predecessor.contains(&process);
+        let is_replaced = error.contains("another process took over") && may_be_replaced;
         let is_honest = is_replaced || error.contains("DescribeStreamSummary did not get through");
         (!is_honest).then(|| format!("process {process} ended: {error}"))
     }

@@ -1,7 +1,7 @@
 //! The findings from 24 on, in the order of `docs/hunt.md`.
 
 use super::{Finding, Shows};
-use crate::plant::{OLDER_TWIN, ORPHANS, OWN_PATIENCE};
+use crate::plant::{GONE_FOR_EVER, OLDER_TWIN, ORPHANS, OWN_PATIENCE, VERSION_ALONE};
 use crate::planting::Fault;
 
 pub(crate) const FROM_24: &[Finding] = &[
@@ -157,15 +157,70 @@ pub(crate) const FROM_24: &[Finding] = &[
     },
     Finding {
         number: 38,
-        undone: Fault {
-            name: "a write compares the version alone, to which a table that lost its tail comes a second time",
-            file: "lease-core/src/memory_store.rs",
-            before: "if current.map_or(Expected::Absent, Expected::row) != expected {",
-            after: "if current.map_or(crate::Version::FIRST, |row| row.version.next()) != expected.next_version() {",
-        },
+        undone: VERSION_ALONE,
         shows: Shows::lease_core(
             "--test=worker_writes",
             "a_write_over_a_row_that_a_lost_tail_took_away_does_not_bring_its_epoch_back",
+        ),
+    },
+    Finding {
+        number: 39,
+        undone: GONE_FOR_EVER,
+        shows: Shows::lease_core(
+            "--test=worker_registry",
+            "a_newcomer_whose_row_the_registry_has_lost_is_given_its_share",
+        ),
+    },
+    Finding {
+        number: 40,
+        undone: Fault {
+            name: "a write that has failed is sent again under the epoch that it had before",
+            file: "lease-core/src/worker/write.rs",
+            before: "self.next.epoch = self.next.epoch.max(floor?);",
+            after: "let _ = floor;",
+        },
+        shows: Shows::lease_core(
+            "--test=worker_floors",
+            "a_take_that_has_failed_is_sent_again_under_an_epoch_of_the_floor_told_since",
+        ),
+    },
+    Finding {
+        number: 41,
+        undone: Fault {
+            name: "only a row of a lower version shows that rows are lost",
+            file: "lease-core/src/worker/table.rs",
+            before: "now.version > before.version && now.epoch >= before.epoch || Expected::row(now) == Expected::row(before)",
+            after: "now.version >= before.version",
+        },
+        shows: Shows::lease_core(
+            "--lib",
+            "worker::table::tests::a_row_of_another_epoch_at_its_version_and_one_of_a_lower_epoch_show_that_rows_are_lost",
+        ),
+    },
+    Finding {
+        number: 42,
+        undone: Fault {
+            name: "the child of a row that is gone from the table seems to have no parent",
+            file: "lease-core/src/worker/planning.rs",
+            before: " && !waiting.contains(&row.key);",
+            after: ";",
+        },
+        shows: Shows::lease_core(
+            "--test=worker_streams",
+            "the_child_of_a_lease_that_is_gone_from_the_table_waits_until_that_is_back",
+        ),
+    },
+    Finding {
+        number: 43,
+        undone: Fault {
+            name: "a lease that a list shows in other hands is read on while a write of it waits to be sent again",
+            file: "lease-core/src/worker/upkeep.rs",
+            before: "let refuted = self.table.refuted(&leases, sent);",
+            after: "let refuted = Vec::<super::write::Write>::new();",
+        },
+        shows: Shows::lease_core(
+            "--test=worker_writes",
+            "a_lease_that_a_list_shows_in_other_hands_is_read_no_more_though_a_write_waits_to_be_sent_again",
         ),
     },
 ];

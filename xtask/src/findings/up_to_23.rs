@@ -108,8 +108,8 @@ pub(crate) const UP_TO_23: &[Finding] = &[
         undone: Fault {
             name: "the row of a departed worker that a late heartbeat brings back is somebody's who lives",
             file: "lease-core/src/liveness.rs",
-            before: "self.is_watching && self.gone.get(&row.name) != Some(&row.incarnation)",
-            after: "self.is_watching",
+            before: "has_beaten: self.is_watching && !is_back,",
+            after: "has_beaten: self.is_watching && (!is_back || true),",
         },
         shows: Shows::lease_core(
             "--lib",

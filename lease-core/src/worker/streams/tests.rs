@@ -113,8 +113,8 @@ fn the_epochs_of_a_lost_lease_are_remembered_through_lists_that_err() {
     let mut stream = stream();
     let lost =
         |epoch| Lease { epoch: Epoch(epoch), ..Lease::new(name(), shard("a", &[]), stream_facts(), worker("w")) };
-    stream.has_lost(&lost(7));
-    stream.has_lost(&lost(0));
+    stream.has_lost(&lost(7), NOW);
+    stream.has_lost(&lost(0), NOW);
     let (there, elsewhere) = ([shard("a", &[])], [shard("b", &[])]);
     for shards in [&[][..], &elsewhere[..], &there[..]] {
         list(&mut stream, &table(&[]), shards);

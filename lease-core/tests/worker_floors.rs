@@ -1,0 +1,115 @@
+//! A store that may lose its newest rows tells which epochs may still be given out, and after a sign of a loss it must tell it anew.
+
+mod common;
+
+use common::rows::{after, free_lease};
+use common::stage::{Stage, taken};
+use lease_core::testing::worker;
+use lease_core::worker::{Command, Event};
+use lease_core::{Beat, Change, Epoch, Lease, Outcome, StoreErrorKind, Version, WorkerRow};
+
+/// While the worker waits for a list that shows a free lease, a heartbeat fails.
+fn failed_heartbeat(epoch_floor: Epoch) -> (Stage, Vec<Command>) {
+    let mut stage = Stage::set(&[]);
+    stage.epoch_floor = epoch_floor;
+    stage.beat();
+    stage.tell(Event::Hinted);
+    stage.beat();
+    stage.heartbeat();
+    stage.tell(Event::HeartbeatAnswered(Err(StoreErrorKind::Unavailable)));
+    let commands = stage.tell(Event::LeasesListed(Ok(vec![free_lease("shard", &[])])));
+    (stage, commands)
+}
+
+/// A store that gives out floors may have lost its newest rows when it did not answer. Until it has said again which epochs
+/// are still to be had, one that is taken could have been somebody else's before.
+#[test]
+fn after_a_failed_heartbeat_nothing_is_taken_until_the_store_has_told_its_floor_anew() {
+    let (mut stage, commands) = failed_heartbeat(Epoch(40));
+    assert_eq!(taken(&commands), [] as [&Lease; 0], "the floor may be out of date");
+    stage.epoch_floor = Epoch(50);
+    let commands = stage.beat_and_show(&[free_lease("shard", &[])]);
+    let [lease] = taken(&commands)[..] else { panic!("{commands:?}") };
+    assert_eq!(lease.epoch, Epoch(50));
+}
+
+/// A row that is older than it was shows that the store has lost some. A heartbeat that was sent before that tells an old floor.
+#[test]
+fn after_a_row_that_went_back_only_a_younger_heartbeat_tells_the_floor() {
+    let other = worker("other");
+    let row = |version| Lease { version: Version(version), ..free_lease("theirs", &[]).taken_by(&other) };
+    let mut stage = Stage::set(&[row(9)]);
+    stage.epoch_floor = Epoch(40);
+    stage.others = vec![WorkerRow::registering(other.clone(), None)];
+    stage.beat_and_show(&[row(9)]);
+    stage.tell(Event::Hinted);
+    stage.beat();
+    stage.heartbeat();
+    let rows = vec![row(8), free_lease("free", &[]), free_lease("spare", &[])];
+    let commands = stage.tell(Event::LeasesListed(Ok(rows.clone())));
+    assert_eq!(taken(&commands), [] as [&Lease; 0]);
+    let workers = stage.others.clone();
+    let commands = stage.tell(Event::HeartbeatAnswered(Ok(Beat::Written { workers, epoch_floor: Epoch(40) })));
+    assert_eq!(taken(&commands), [] as [&Lease; 0], "it was sent before the list came");
+    stage.epoch_floor = Epoch(60);
+    let commands = stage.beat_and_show(&rows);
+    assert!(!taken(&commands).is_empty(), "{commands:?}");
+    assert!(taken(&commands).iter().all(|lease| lease.epoch == Epoch(60)), "{commands:?}");
+}
+
+/// It keeps what it has confirmed, whatever happens to it.
+#[test]
+fn a_store_without_a_floor_is_not_waited_for() {
+    let (_stage, commands) = failed_heartbeat(Epoch::NEVER_OWNED);
+    assert_eq!(taken(&commands).len(), 1, "{commands:?}");
+}
+
+fn failed(lease: &Lease) -> Event {
+    Event::PutAnswered { key: lease.key.clone(), answer: Err(StoreErrorKind::Unavailable) }
+}
+
+/// A worker of a store that tells floors, which takes a lease.
+fn taking() -> (Stage, Lease) {
+    let mut stage = Stage::new();
+    stage.epoch_floor = Epoch(40);
+    let mut commands = stage.beat_and_show(&[free_lease("shard", &[])]);
+    while taken(&commands).is_empty() {
+        commands = stage.beat();
+    }
+    let take = taken(&commands)[0].clone();
+    assert_eq!((take.last_change, take.epoch), (Change::Taken, Epoch(40)));
+    (stage, take)
+}
+
+/// Found by the simulation: the take had failed with its connection, because the table had started again from an old snapshot. The
+/// next try went through under an epoch from before that, and another worker's higher one had been lost.
+#[test]
+fn a_take_that_has_failed_is_sent_again_under_an_epoch_of_the_floor_told_since() {
+    let (mut stage, take) = taking();
+    let commands = stage.tell(failed(&take));
+    assert_eq!(taken(&commands), [] as [&Lease; 0]);
+    stage.epoch_floor = Epoch(50);
+    let row = stage.heartbeat();
+    let commands = stage.written(row);
+    let again = taken(&commands).first().map(|lease| lease.epoch);
+    let again = again.or_else(|| taken(&stage.wake()).first().map(|lease| lease.epoch));
+    assert_eq!(again, Some(Epoch(50)));
+}
+
+/// It gives out no epoch. To wait for a heartbeat would only take longer.
+#[test]
+fn a_checkpoint_that_has_failed_is_sent_again_without_a_floor() {
+    let (mut stage, take) = taking();
+    stage.tell(Event::PutAnswered { key: take.key.clone(), answer: Ok(Outcome::Applied) });
+    let (key, epoch) = (take.key.clone(), take.epoch);
+    let commands = stage.tell(Event::CheckpointAsked { key, epoch, position: after(5) });
+    let checkpoint = taken(&commands)[0].clone();
+    let commands = stage.tell(failed(&checkpoint));
+    assert_eq!(taken(&commands), [] as [&Lease; 0]);
+    let mut commands = stage.wake();
+    while taken(&commands).is_empty() {
+        assert!(common::stage::sent(commands).is_none(), "it asks for a floor first");
+        commands = stage.wake();
+    }
+    assert_eq!(taken(&commands), [&checkpoint]);
+}
