@@ -1,14 +1,16 @@
 //! Carrying out the worker's questions to the store and the stream.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use kinesis_source::{Source, SourceError, SourceErrorKind};
 use lease_core::worker::{Command, Event};
-use lease_core::{Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation, WorkerRow};
+use lease_core::{
+    Beat, Epoch, Lease, LeaseKey, LeaseStore, Outcome, StoreError, StoreErrorKind, StoreOperation, WorkerRow,
+};
 use stream_types::{Name, Shard, Timestamp};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
@@ -23,9 +25,10 @@ pub(crate) struct Calls {
     timeout: Duration,
     /// Bounds the writes under way. Heartbeats and lists do not queue behind them.
     writes: Arc<Semaphore>,
-    running: JoinSet<Option<Event>>,
-    /// How many calls have failed.
-    failures: Arc<AtomicU64>,
+    running: JoinSet<Ended>,
+    signs: Arc<Signs>,
+    /// How many failures the worker has been told of.
+    failures_told: u64,
     /// The last heartbeat's error, if the store refused it.
     refusal: Arc<Mutex<Option<StoreError>>>,
 }
@@ -33,21 +36,25 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new(store: Arc<dyn LeaseStore>, timeout: Duration, concurrent_writes: usize) -> Self {
         let writes = Arc::new(Semaphore::new(concurrent_writes.min(Semaphore::MAX_PERMITS)));
-        Self { store, timeout, writes, running: JoinSet::new(), failures: Arc::default(), refusal: Arc::default() }
+        let (running, signs, refusal) = (JoinSet::new(), Arc::default(), Arc::default());
+        Self { store, timeout, writes, running, signs, failures_told: 0, refusal }
     }
 
     /// The next call that has ended; waits for ever while none is under way.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         match self.running.join_next().await {
             // Calls catch their panics, and none is aborted but with its owner.
-            Some(ended) => ended.ok().flatten(),
+            Some(ended) => {
+                let Ended { event, has_failed } = ended.ok()?;
+                self.failures_told += u64::from(has_failed);
+                event
+            }
             None => std::future::pending().await,
         }
     }
 
     fn bounds(&self) -> Bounds {
-        let failures = Arc::clone(&self.failures);
-        Bounds { timeout: self.timeout, failures_before: failures.load(Ordering::Relaxed), failures }
+        Bounds { timeout: self.timeout, failures_told: self.failures_told, signs: Arc::clone(&self.signs) }
     }
 
     fn beat(&mut self, row: WorkerRow) -> AbortHandle {
@@ -56,11 +63,16 @@ impl Calls {
         self.running.spawn(async move {
             let operation = StoreOperation::Heartbeat;
             let beat = bounds.within(StoreErrorKind::Ambiguous, operation, store.heartbeat(&row)).await;
-            Some(Event::HeartbeatAnswered(beat.map_err(|failure| {
-                let kind = failure.kind();
-                *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
-                kind
-            })))
+            if matches!(beat, Ok(Beat::Written { epoch_floor, .. }) if epoch_floor > Epoch::NEVER_OWNED) {
+                bounds.signs.tells_floor.store(true, Ordering::Relaxed);
+            }
+            Ended::by(beat, |beat| {
+                Event::HeartbeatAnswered(beat.map_err(|failure| {
+                    let kind = failure.kind();
+                    *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                    kind
+                }))
+            })
         })
     }
 
@@ -71,32 +83,36 @@ impl Calls {
             Command::Heartbeat(row) => self.beat(row),
             Command::ListLeases => self.running.spawn(async move {
                 let leases = bounds.within(StoreErrorKind::Unavailable, StoreOperation::List, store.list()).await;
-                Some(Event::LeasesListed(leases.map_err(|failure| failure.kind())))
+                Ended::by(leases, |leases| Event::LeasesListed(leases.map_err(|failure| failure.kind())))
             }),
             Command::Put { expected, next } => self.running.spawn(async move {
                 let _permit = writes.acquire().await;
-                // An epoch from before a failure may be out of date: the worker asks the table, and sends another one.
-                let answer = if expected.changes_epoch(&next) && bounds.have_failed() {
-                    let message = format!("{} waited while another call failed, and was not sent", next.key);
-                    Err(StoreError::new(StoreErrorKind::Unavailable, StoreOperation::Put, message))
-                } else {
-                    bounds.within(StoreErrorKind::Ambiguous, StoreOperation::Put, store.put(expected, &next)).await
-                };
+                // The worker asks which epochs may be given out, and sends another one.
+                if expected.changes_epoch(&next) && bounds.have_failed() {
+                    debug!(key = %next.key, "not written: another call has failed since the worker wanted it");
+                    let (key, answer) = (next.key, Err(StoreErrorKind::Unavailable));
+                    return Ended::unsent(Event::PutAnswered { key, answer });
+                }
+                let answer =
+                    bounds.within(StoreErrorKind::Ambiguous, StoreOperation::Put, store.put(expected, &next)).await;
                 debug!(key = %next.key, change = next.last_change.as_str(), version = %next.version, ?answer, "wrote");
-                Some(Event::PutAnswered { key: next.key, answer: answer.map_err(|failure| failure.kind()) })
+                let key = next.key;
+                Ended::by(answer, |answer| Event::PutAnswered { key, answer: answer.map_err(|failure| failure.kind()) })
             }),
             Command::Delete(lease) => self.running.spawn(async move {
                 let _permit = writes.acquire().await;
                 let answer =
                     bounds.within(StoreErrorKind::Ambiguous, StoreOperation::Delete, store.delete(&lease)).await;
-                Some(Event::DeleteAnswered { key: lease.key, answer: answer.map_err(|failure| failure.kind()) })
+                let key = lease.key;
+                let told = |failure: StoreError| failure.kind();
+                Ended::by(answer, |answer| Event::DeleteAnswered { key, answer: answer.map_err(told) })
             }),
             Command::Forget(row) => self.running.spawn(async move {
                 let _permit = writes.acquire().await;
                 // Nothing depends on it: the row of a worker that is gone does no harm.
-                let _answer =
-                    bounds.within(StoreErrorKind::Ambiguous, StoreOperation::Forget, store.forget(&row)).await;
-                None
+                let answer = bounds.within(StoreErrorKind::Ambiguous, StoreOperation::Forget, store.forget(&row)).await;
+                let has_failed = is_sign(&answer);
+                Ended { event: has_failed.then_some(Event::ForgetFailed), has_failed }
             }),
             Command::StartShard(_)
             | Command::DrainShard { .. }
@@ -114,7 +130,7 @@ impl Calls {
     pub(crate) fn list_shards(&mut self, stream: Name, source: Arc<dyn Source>) {
         self.running.spawn(async move {
             let listed = AssertUnwindSafe(listed_and_described(&*source)).catch_unwind().await;
-            Some(match listed {
+            Ended::unsent(match listed {
                 Ok(Ok((created, shards))) => Event::ShardsListed { stream, created, shards: Some(shards) },
                 Ok(Err(error)) if error.kind() == SourceErrorKind::NotFound => {
                     error!(%stream, %error, "the stream is not found");
@@ -138,7 +154,7 @@ impl Calls {
         self.running.spawn(async move {
             // A checkpoint that was dropped may still have been committed: nobody knows.
             let answer = settled.await.map_err(|_dropped| StoreErrorKind::Ambiguous);
-            Some(Event::PutAnswered { key, answer })
+            Ended::unsent(Event::PutAnswered { key, answer })
         });
     }
 
@@ -164,19 +180,53 @@ async fn listed_and_described(source: &dyn Source) -> Result<(Option<Timestamp>,
     Ok((source.describe().await?.created, shards))
 }
 
-/// How long a call may take, and what has become of the calls before it.
+/// What the calls have shown of the store.
+#[derive(Debug, Default)]
+struct Signs {
+    /// It says which epochs may be given out: it may lose its newest rows.
+    tells_floor: AtomicBool,
+    /// How many calls have failed. Each may have met a store that started again.
+    failures: AtomicU64,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+struct Ended {
+    event: Option<Event>,
+    /// It is among the failures.
+    has_failed: bool,
+}
+
+impl Ended {
+    fn by<Answer>(answer: Result<Answer, StoreError>, told: impl FnOnce(Result<Answer, StoreError>) -> Event) -> Self {
+        let has_failed = is_sign(&answer);
+        Self { event: Some(told(answer)), has_failed }
+    }
+
+    /// No call to the store was made.
+    const fn unsent(event: Event) -> Self {
+        Self { event: Some(event), has_failed: false }
+    }
+}
+
+/// Whether a call has failed so that the store may have started again.
+fn is_sign<Answer>(answer: &Result<Answer, StoreError>) -> bool {
+    answer.as_ref().is_err_and(StoreError::is_retryable)
+}
+
+/// How long a call may take, and what the worker knew when it wanted it.
 #[derive(Debug)]
 struct Bounds {
     timeout: Duration,
-    failures: Arc<AtomicU64>,
-    /// How many there were when the worker wanted the call.
-    failures_before: u64,
+    signs: Arc<Signs>,
+    failures_told: u64,
 }
 
 impl Bounds {
-    /// Whether a call has failed since the worker wanted this one.
+    /// Whether a call has failed of which the worker did not know when it wanted this one, at a store that may lose its newest rows.
     fn have_failed(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) != self.failures_before
+        let Signs { tells_floor, failures } = &*self.signs;
+        tells_floor.load(Ordering::Relaxed) && failures.load(Ordering::Relaxed) != self.failures_told
     }
 
     /// Bounds a call in time, and logs what went wrong.
@@ -197,8 +247,8 @@ impl Bounds {
             }
             Err(_late) => StoreError::new(kind_when_late, operation, format!("there was no answer within {timeout:?}")),
         };
-        self.failures.fetch_add(1, Ordering::Relaxed);
         if failure.is_retryable() {
+            self.signs.failures.fetch_add(1, Ordering::Relaxed);
             warn!("{failure}");
         } else {
             error!("{failure}");

@@ -20,10 +20,11 @@ enum Asked {
     FailedTake,
 }
 
-/// A table that tells a floor, and breaks off the first take.
+/// A table that breaks off the first take.
 #[derive(Debug, Clone)]
 struct Breaking {
     table: MemoryStore,
+    tells_floor: bool,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -66,7 +67,7 @@ impl LeaseStore for Breaking {
 
     async fn heartbeat(&self, me: &WorkerRow) -> Result<Beat, StoreError> {
         self.note(Asked::Heartbeat);
-        let floor = Epoch(1_000 * self.asked().len() as u64);
+        let floor = if self.tells_floor { Epoch(1_000 * self.asked().len() as u64) } else { Epoch::NEVER_OWNED };
         Ok(match self.table.heartbeat(me).await? {
             Beat::Written { workers, .. } => Beat::Written { workers, epoch_floor: floor },
             replaced @ Beat::Replaced { .. } => replaced,
@@ -82,14 +83,13 @@ impl LeaseStore for Breaking {
     }
 }
 
-/// The table may have started again in between, and given out their epochs before, without knowing it any more.
-#[tokio::test(start_paused = true)]
-async fn takes_that_waited_while_a_call_failed_are_sent_only_after_a_heartbeat() {
+/// What was asked right after the take that failed, while three others waited for their turn.
+async fn asked_after_a_failed_take(tells_floor: bool) -> Asked {
     let name = |text: &str| Name::new(text).expect("a valid name");
-    let kinesis =
-        Kinesis::new(Clock::of_the_runtime(Timestamp::from_unix_millis(1_700_000_000_000)), Limits::of_the_service());
+    let clock = Clock::of_the_runtime(Timestamp::from_unix_millis(1_700_000_000_000));
+    let kinesis = Kinesis::new(clock, Limits::of_the_service());
     kinesis.create_stream("orders", 4).expect("a new stream");
-    let store = Breaking { table: MemoryStore::new(name("application")), asked: Arc::default() };
+    let store = Breaking { table: MemoryStore::new(name("application")), tells_floor, asked: Arc::default() };
     let settings = ConsumerSettings { concurrent_writes: 1, ..ConsumerSettings::default() };
     let consumer = Consumer::builder(Arc::new(store.clone()), Arc::new(ModelSource::new(kinesis, name("orders"))))
         .settings(settings)
@@ -102,8 +102,19 @@ async fn takes_that_waited_while_a_call_failed_are_sent_only_after_a_heartbeat()
     };
     let all_taken = tokio::time::timeout(Duration::from_secs(10), all_taken);
     consumer.run_until(async { all_taken.await.expect("all four are taken") }).await.expect("nothing ends it");
-
     let asked = store.asked();
     let failed = asked.iter().position(|asked| *asked == Asked::FailedTake).expect("the first fails");
-    assert_eq!(asked[failed + 1], Asked::Heartbeat, "{asked:?}");
+    asked[failed + 1]
+}
+
+/// The table may have started again in between, and given out their epochs before, without knowing it any more.
+#[tokio::test(start_paused = true)]
+async fn takes_that_waited_while_a_call_failed_are_sent_only_after_a_heartbeat() {
+    assert_eq!(asked_after_a_failed_take(true).await, Asked::Heartbeat);
+}
+
+/// It keeps what it has confirmed: one call that is throttled must not hold up all others.
+#[tokio::test(start_paused = true)]
+async fn at_a_table_without_a_floor_takes_that_waited_while_a_call_failed_are_sent_at_once() {
+    assert_eq!(asked_after_a_failed_take(false).await, Asked::Take);
 }

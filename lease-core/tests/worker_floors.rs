@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::rows::{after, free_lease};
-use common::stage::{Stage, taken};
+use common::stage::{Stage, sent, taken};
 use lease_core::testing::worker;
 use lease_core::worker::{Command, Event};
 use lease_core::{Beat, Change, Epoch, Lease, Outcome, StoreErrorKind, Version, WorkerRow};
@@ -68,6 +70,26 @@ fn failed(lease: &Lease) -> Event {
     Event::PutAnswered { key: lease.key.clone(), answer: Err(StoreErrorKind::Unavailable) }
 }
 
+/// Tells the worker, and answers its heartbeat if it sends one.
+fn tell(stage: &mut Stage, event: Event) -> Vec<Command> {
+    let mut commands = stage.tell(event);
+    if let Some(row) = sent(commands.clone()) {
+        commands.extend(stage.written(row));
+    }
+    commands
+}
+
+/// What is sent once the next heartbeat has told the floor.
+fn sent_again(stage: &mut Stage) -> Option<Lease> {
+    let mut commands = stage.beat();
+    if taken(&commands).is_empty() {
+        commands = stage.wake();
+    }
+    let again = taken(&commands).first().copied().cloned();
+    sent(commands).into_iter().for_each(|row| drop(stage.written(row)));
+    again
+}
+
 /// A worker of a store that tells floors, which takes a lease.
 fn taking() -> (Stage, Lease) {
     let mut stage = Stage::new();
@@ -89,11 +111,10 @@ fn a_take_that_has_failed_is_sent_again_under_an_epoch_of_the_floor_told_since()
     let commands = stage.tell(failed(&take));
     assert_eq!(taken(&commands), [] as [&Lease; 0]);
     stage.epoch_floor = Epoch(50);
-    let row = stage.heartbeat();
-    let commands = stage.written(row);
-    let again = taken(&commands).first().map(|lease| lease.epoch);
-    let again = again.or_else(|| taken(&stage.wake()).first().map(|lease| lease.epoch));
-    assert_eq!(again, Some(Epoch(50)));
+    let failed_at = stage.now;
+    let again = sent_again(&mut stage);
+    assert_eq!(again.map(|lease| lease.epoch), Some(Epoch(50)));
+    assert!(stage.now - failed_at < Duration::from_millis(200), "it waits no longer than for that");
 }
 
 /// It gives out no epoch. To wait for a heartbeat would only take longer.
@@ -108,8 +129,45 @@ fn a_checkpoint_that_has_failed_is_sent_again_without_a_floor() {
     assert_eq!(taken(&commands), [] as [&Lease; 0]);
     let mut commands = stage.wake();
     while taken(&commands).is_empty() {
-        assert!(common::stage::sent(commands).is_none(), "it asks for a floor first");
+        assert!(sent(commands).is_none(), "it asks for a floor first");
         commands = stage.wake();
     }
     assert_eq!(taken(&commands), [&checkpoint]);
+}
+
+/// Else its processor, which has given up, would be made once more.
+#[test]
+fn a_stopped_shard_whose_release_was_sent_twice_under_different_epochs_stays_stopped() {
+    let (mut stage, take) = taking();
+    stage.tell(Event::PutAnswered { key: take.key.clone(), answer: Ok(Outcome::Applied) });
+    let (key, epoch) = (take.key.clone(), take.epoch);
+    let commands = stage.tell(Event::ShardStopped { key, epoch, position: None });
+    let released = taken(&commands)[0].clone();
+    assert_eq!(released.last_change, Change::Released);
+    stage.tell(failed(&released));
+    stage.epoch_floor = Epoch(50);
+    assert_eq!(sent_again(&mut stage).map(|lease| lease.epoch), Some(Epoch(50)));
+    let answer = Ok(Outcome::Conflict { current: Some(released.clone()) });
+    let mut commands = tell(&mut stage, Event::PutAnswered { key: take.key.clone(), answer });
+    for _ in 0..5 {
+        commands.extend(tell(&mut stage, Event::Hinted));
+        commands.extend(stage.beat_and_show(std::slice::from_ref(&released)));
+    }
+    assert_eq!(taken(&commands), [] as [&Lease; 0]);
+}
+
+/// Not even what nobody waits for: it may be the first to find its connection broken.
+#[test]
+fn after_a_row_could_not_be_forgotten_nothing_is_given_out_until_the_store_has_told_its_floor_anew() {
+    let (mut stage, take) = taking();
+    stage.tell(Event::PutAnswered { key: take.key.clone(), answer: Ok(Outcome::Applied) });
+    stage.tell(Event::Hinted);
+    stage.beat();
+    stage.tell(Event::ForgetFailed);
+    let mine = take.clone();
+    let commands = stage.tell(Event::LeasesListed(Ok(vec![mine, free_lease("other", &[])])));
+    assert_eq!(taken(&commands), [] as [&Lease; 0], "the floor may be out of date");
+    stage.epoch_floor = Epoch(50);
+    let commands = stage.beat();
+    assert_eq!(taken(&commands).first().map(|lease| lease.epoch), Some(Epoch(50)), "{commands:?}");
 }

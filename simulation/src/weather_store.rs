@@ -202,7 +202,15 @@ impl WeatherStore {
         let fate = self.fate();
         let losses = self.nature.facts().losses;
         // A call that is under way when the table starts again ends with its connection.
-        let is_cut = || self.nature.facts().losses != losses;
+        let is_cut = || {
+            let mut facts = self.nature.facts();
+            let is_cut = facts.losses != losses;
+            if is_cut {
+                // The process knows by that that its connection is broken.
+                facts.cut.remove(&self.process);
+            }
+            is_cut
+        };
         {
             let mut facts = self.nature.facts();
             facts.note(format_args!("process {} {operation:?} {fate:?}", self.process));

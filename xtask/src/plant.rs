@@ -42,7 +42,7 @@ pub(crate) const ORPHANS: Fault = Fault {
     after: "self.unconfirmed = unconfirmed;\n        let _unused = with_descendants;",
 };
 
-/// Finding 32 of docs/hunt.md.
+/// Finding 38 of docs/hunt.md.
 pub(crate) const VERSION_ALONE: Fault = Fault {
     name: "a write expects the version alone, to which a table that lost its tail comes a second time",
     file: "lease-core/src/memory_store.rs",
@@ -50,7 +50,7 @@ pub(crate) const VERSION_ALONE: Fault = Fault {
     after: "if current.map_or(crate::Version::FIRST, |row| row.version.next()) != expected.next_version() {",
 };
 
-/// A registry that lost a row has it again with the next heartbeat.
+/// Finding 39 of docs/hunt.md.
 pub(crate) const GONE_FOR_EVER: Fault = Fault {
     name: "a worker whose row was gone and is back counts for ever as one that has left",
     file: "lease-core/src/liveness.rs",
@@ -58,6 +58,7 @@ pub(crate) const GONE_FOR_EVER: Fault = Fault {
     after: "has_beaten: self.is_watching && !is_back && self.gone.get(&row.name) != Some(&row.incarnation),",
 };
 
+/// Finding 32 of docs/hunt.md.
 pub(crate) const OLDER_TWIN: Fault = Fault {
     name: "an older process takes the leases of the one that has its name by now",
     file: "lease-core/src/worker/planning.rs",

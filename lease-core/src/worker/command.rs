@@ -23,7 +23,7 @@ pub enum Command {
     },
     /// Remove this lease row, of a shard that its stream no longer has.
     Delete(Lease),
-    /// Remove a worker's row. Not answered: nothing depends on it.
+    /// Remove a worker's row. Nothing depends on it: answered only when it fails.
     Forget(WorkerRow),
     /// List the shards of a stream.
     ListShards {

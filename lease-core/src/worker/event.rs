@@ -36,6 +36,9 @@ pub enum Event {
         /// How it ended.
         answer: Result<Outcome<Lease>, StoreErrorKind>,
     },
+    /// A [`Command::Forget`](super::Command::Forget) did not get through. Nothing depends on it; but the store may have started
+    /// again, without its newest rows.
+    ForgetFailed,
     /// The answer to [`Command::ListShards`](super::Command::ListShards); nothing when the stream did not answer.
     ShardsListed {
         /// Which stream.

@@ -63,7 +63,7 @@ impl Worker {
     pub(super) fn try_again(&mut self) {
         let commands = self.table.retries(self.now, self.floor.certain());
         self.commands.extend(commands);
-        if self.table.has_doubtful_epochs() {
+        if self.floor.certain().is_none() && self.table.has_doubtful_epochs() {
             self.awaits_floor();
         }
     }

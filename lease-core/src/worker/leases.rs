@@ -29,6 +29,12 @@ impl Worker {
                     self.accepted(write);
                 }
             }
+            // An earlier try, under a lower epoch: nobody reads what was left to nobody.
+            Ok(Outcome::Conflict { current: Some(current) })
+                if current.last_change == Change::Released && write.has_written(&current) =>
+            {
+                self.accepted(write.written_as(current));
+            }
             Ok(Outcome::Conflict { current }) => {
                 if self.table.learn(key, current, self.now) {
                     self.doubt_floor();

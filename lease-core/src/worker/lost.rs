@@ -55,13 +55,13 @@ impl LostLeases {
 
 impl Worker {
     /// Leases that must not run yet, and what descends from them: the row of a parent that was not finished is gone. It is made
-    /// anew once the shards are listed; without it, they would seem free to run. A parent that is not back by the time when they are
-    /// listed anyhow, the stream no longer has.
+    /// anew once the shards are listed; without it, they would seem free to run. A parent that is not back after an audit by whoever
+    /// lists them, and another list, the stream no longer has.
     pub(super) fn waiting_for_lost_parents(&self) -> BTreeSet<LeaseKey> {
         if self.streams.values().all(|stream| stream.lost().is_empty()) {
             return BTreeSet::new();
         }
-        let within = self.settings.reconcile_interval;
+        let within = self.settings.audit_interval + self.settings.reconcile_interval;
         let waits = |row: &&Lease| {
             let lost = self.streams.get(&row.key.stream).map(|stream| stream.lost());
             let is_missing = |parent: &ShardId| {

@@ -209,7 +209,7 @@ impl Worker {
         if self.ended {
             return None;
         }
-        let retry = self.table.next_retry().filter(|_| self.pulse.is_valid());
+        let retry = self.table.next_retry(self.floor.certain()).filter(|_| self.pulse.is_valid());
         let streams = self.streams.values().filter_map(Stream::next_list).filter(|_| self.pulse.is_valid());
         let can_restart = |(key, _): &(&LeaseKey, &Holding)| !self.table.is_writing(key);
         let restarts = self.holdings.iter().filter(can_restart).filter_map(|(_, holding)| holding.next_wake());
@@ -236,6 +236,7 @@ impl Worker {
             Event::LeasesListed(answer) => self.on_leases(answer),
             Event::PutAnswered { key, answer } => self.on_put(&key, answer),
             Event::DeleteAnswered { key, answer } => self.on_delete(&key, answer),
+            Event::ForgetFailed => self.doubt_floor(),
             Event::ShardsListed { stream, created, shards } => self.on_shards(&stream, created, shards),
             Event::StreamNotFound { stream } => self.on_stream_not_found(&stream),
             Event::CheckpointAsked { key, epoch, position } => self.on_checkpoint(&key, epoch, position),

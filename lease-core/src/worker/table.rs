@@ -113,8 +113,9 @@ impl Table {
         self.writes.values_mut().filter_map(|write| write.retry(now, floor)).collect()
     }
 
-    pub(super) fn next_retry(&self) -> Option<Moment> {
-        self.writes.values().filter(|write| !write.awaits_floor()).filter_map(Write::retry_at).min()
+    pub(super) fn next_retry(&self, floor: Option<Epoch>) -> Option<Moment> {
+        let may_go = |write: &&Write| floor.is_some() || !write.awaits_floor();
+        self.writes.values().filter(may_go).filter_map(Write::retry_at).min()
     }
 
     /// The store may have lost its newest rows.

@@ -192,7 +192,7 @@ impl Worker {
                 }
             }
             // The next reconciliation finds the tombstone again.
-            Err(_) => {}
+            Err(_) => self.doubt_floor(),
         }
     }
 

@@ -52,7 +52,17 @@ impl Write {
     /// Whether it waits to be sent again, and that row shows that it would be refused.
     pub(super) fn is_refuted_by(&self, found: Option<&Lease>) -> bool {
         let as_expected = found.map_or(Expected::Absent, Expected::row) == self.expected;
-        self.retry_at.is_some() && !self.is_lent && !as_expected && found != Some(&self.next)
+        self.retry_at.is_some() && !self.is_lent && !as_expected && !found.is_some_and(|row| self.has_written(row))
+    }
+
+    /// Whether that row is of this write, or of an earlier try of it under a lower epoch.
+    pub(super) fn has_written(&self, row: &Lease) -> bool {
+        row.epoch <= self.next.epoch && row.clone().in_epoch_of_at_least(self.next.epoch) == self.next
+    }
+
+    /// The same write, which was carried out under the epoch that the row has.
+    pub(super) fn written_as(self, row: Lease) -> Self {
+        Self { next: row, ..self }
     }
 
     /// The store may have lost rows since the write was made.
@@ -66,7 +76,7 @@ impl Write {
     }
 
     /// Sends it again, if it is due. One whose epoch is in doubt is sent under one that may be given out, once that is known. If an
-    /// earlier try was carried out after all, it is refused then, as one that somebody else was faster with.
+    /// earlier try was carried out after all, it is refused then, by a row of its own.
     pub(super) fn retry(&mut self, now: Moment, floor: Option<Epoch>) -> Option<Command> {
         self.retry_at.filter(|at| *at <= now)?;
         if self.has_doubtful_epoch {

@@ -19,7 +19,7 @@ pub(crate) struct NoBug {
     asked: BTreeSet<ProcessId>,
     /// The name of each process.
     names: BTreeMap<ProcessId, usize>,
-    /// Those that lived when the table went back, after another process of their name.
+    /// Those that had started when the table went back, after another process of their name.
     shown_a_predecessor: BTreeSet<ProcessId>,
 }
 
@@ -54,14 +54,25 @@ impl Check for NoBug {
     }
 }
 
+/// Whether the error names two incarnations, the lower number first.
+fn goes_by_a_higher_number(error: &str) -> bool {
+    let numbers: Vec<u64> = error
+        .split("incarnation ")
+        .skip(1)
+        .filter_map(|rest| rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok())
+        .collect();
+    matches!(numbers[..], [own, other] if own < other)
+}
+
 impl NoBug {
     fn wrong_end(&self, process: ProcessId, error: Option<&str>) -> Option<String> {
         let Some(error) = error else {
             let is_wrong = !self.asked.contains(&process);
             return is_wrong.then(|| format!("process {process} ended, and nobody has asked it to"));
         };
-        let may_be_replaced = self.twins.has(process) || self.shown_a_predecessor.contains(&process);
-        let is_replaced = error.contains("another process took over") && may_be_replaced;
+        let may_seem_replaced = || self.shown_a_predecessor.contains(&process) && goes_by_a_higher_number(error);
+        let is_replaced =
+            error.contains("another process took over") && (self.twins.has(process) || may_seem_replaced());
         let is_honest = is_replaced || error.contains("DescribeStreamSummary did not get through");
         (!is_honest).then(|| format!("process {process} ended: {error}"))
     }
