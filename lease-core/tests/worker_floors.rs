@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::rows::{after, free_lease};
+use common::rows::{after, free_lease, shard};
 use common::stage::{Stage, sent, taken};
 use lease_core::testing::worker;
 use lease_core::worker::{Command, Event};
@@ -170,4 +170,23 @@ fn after_a_row_could_not_be_forgotten_nothing_is_given_out_until_the_store_has_t
     stage.epoch_floor = Epoch(50);
     let commands = stage.beat();
     assert_eq!(taken(&commands).first().map(|lease| lease.epoch), Some(Epoch(50)), "{commands:?}");
+}
+
+/// Found by the simulation: the row of the child's other parent was lost. Who had not known that one took the child for one without.
+#[test]
+fn after_a_failed_call_nothing_is_created_until_a_list_has_shown_what_is_there() {
+    let (mut stage, take) = taking();
+    stage.tell(Event::PutAnswered { key: take.key.clone(), answer: Ok(Outcome::Applied) });
+    let other = worker("other");
+    stage.others = vec![WorkerRow::registering(other.clone(), None)];
+    let rows = [take.clone(), free_lease("other", &[]).taken_by(&other)];
+    stage.tell(Event::Hinted);
+    stage.beat_and_show(&rows);
+    stage.tell(Event::ForgetFailed);
+    let children = vec![shard("child", &["shard", "other"])];
+    let is_created = |commands: &[Command]| taken(commands).iter().any(|lease| lease.last_change == Change::Created);
+    let commands = tell(&mut stage, Event::ShardEnded { key: take.key, epoch: take.epoch, children });
+    assert!(!is_created(&commands), "the other parent's row may be gone: {commands:?}");
+    let commands = stage.beat_and_show(&rows);
+    assert!(is_created(&commands), "it is there: {commands:?}");
 }

@@ -46,7 +46,22 @@ impl Worker {
         if self.floor.epoch > Epoch::NEVER_OWNED {
             self.floor.doubted = Some(self.now);
             self.table.doubt_epochs();
+            self.doubt_listed();
         }
+    }
+
+    /// The store has lost a row. Others that the last list had may be gone, too.
+    pub(super) fn doubt_rows(&mut self) {
+        self.doubt_floor();
+        self.doubt_listed();
+    }
+
+    /// Nothing is created by what the last list had, such as a child beside a parent whose row is lost: whoever has not known that
+    /// one would take the child for one without a parent.
+    fn doubt_listed(&mut self) {
+        self.listing.doubted = Some(self.now);
+        self.listing.hinted = true;
+        self.table.drop_waiting_creations();
     }
 
     /// Whether a heartbeat has to ask first which epochs may be given out.

@@ -209,7 +209,8 @@ impl Worker {
     pub(super) fn repair(&mut self) {
         let me = self.id();
         let missing = |(name, stream): (&Name, &Stream)| stream.missing(name, &self.table, &me);
-        let missing: Vec<Lease> = self.streams.iter().flat_map(missing).collect();
+        let is_certain = self.listing.doubted.is_none();
+        let missing: Vec<Lease> = self.streams.iter().filter(|_| is_certain).flat_map(missing).collect();
         for lease in missing {
             self.commands.push(self.table.write(Expected::Absent, lease, self.now));
         }

@@ -9,9 +9,11 @@ use crate::{Change, Epoch, Lease, LeaseKey, Outcome, StoreErrorKind};
 
 impl Worker {
     pub(super) fn on_put(&mut self, key: &LeaseKey, answer: Result<Outcome<Lease>, StoreErrorKind>) {
-        if answer.is_err() && !self.table.is_lent(key) {
+        if answer.is_err() {
             self.doubt_floor();
-            if self.pulse.is_valid() {
+            // What is to be created then, the next list tells.
+            let is_obsolete = self.listing.doubted.is_some() && self.table.is_creating(key);
+            if self.pulse.is_valid() && !self.table.is_lent(key) && !is_obsolete {
                 return self.table.postpone(key, self.now);
             }
         }
@@ -37,7 +39,7 @@ impl Worker {
             }
             Ok(Outcome::Conflict { current }) => {
                 if self.table.learn(key, current, self.now) {
-                    self.doubt_floor();
+                    self.doubt_rows();
                 }
                 self.refused(&write);
             }
@@ -63,7 +65,7 @@ impl Worker {
             Change::Created => {
                 self.announce();
                 // One look at all new leases, not one after each.
-                let all_created = !self.table.is_creating();
+                let all_created = !self.table.is_creating_any();
                 self.chores.repair |= all_created;
                 self.chores.plan |= all_created;
             }
@@ -97,7 +99,7 @@ impl Worker {
         let key = &write.next.key;
         match write.next.last_change {
             Change::Created => {
-                let all_created = !self.table.is_creating();
+                let all_created = !self.table.is_creating_any();
                 self.chores.repair |= all_created;
                 self.chores.plan |= all_created;
             }

@@ -112,6 +112,8 @@ struct Listing {
     /// The next heartbeat is to be followed by a list.
     hinted: bool,
     in_flight: Option<Moment>,
+    /// Since when the table may have lost rows that the last list had: nothing is created by them.
+    doubted: Option<Moment>,
     /// When the answer to the last one came.
     received: Option<Moment>,
     /// After a failure, when the next try may be made.

@@ -147,13 +147,14 @@ impl Worker {
             }
         };
         let refuted = self.table.refuted(&leases, sent);
-        let Listing { wanted, hinted, .. } = self.listing;
+        let Listing { wanted, hinted, doubted, .. } = self.listing;
+        let doubted = doubted.filter(|since| sent < *since);
         if self.table.replace(leases, sent) {
             self.doubt_floor();
         }
         let wanted = wanted || self.table.has_unconfirmed();
         self.audit.listed(sent, wanted);
-        self.listing = Listing { wanted, hinted, received: Some(self.now), ..Listing::default() };
+        self.listing = Listing { wanted, hinted, doubted, received: Some(self.now), ..Listing::default() };
         self.refuse_recreated_streams();
         if self.ended {
             return;
@@ -188,7 +189,7 @@ impl Worker {
             }
             Ok(Outcome::Conflict { current }) => {
                 if self.table.learn(key, current, self.now) {
-                    self.doubt_floor();
+                    self.doubt_rows();
                 }
             }
             // The next reconciliation finds the tombstone again.
