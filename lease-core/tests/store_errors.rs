@@ -3,7 +3,8 @@
 use std::error::Error as _;
 
 use lease_core::StoreErrorKind::{Ambiguous, Corrupt, Invalid, Throttled, Unavailable};
-use lease_core::{StoreError, StoreOperation};
+use lease_core::testing::{lease, worker};
+use lease_core::{Expected, Lease, StoreError, StoreOperation};
 
 #[test]
 fn the_kind_tells_whether_to_try_again_and_whether_anything_was_written() {
@@ -33,4 +34,17 @@ fn an_error_names_its_cause() {
     assert_eq!((error.kind(), error.source().is_some()), (Invalid, true));
     assert_eq!(error.to_string(), "the lease store refuses a list: no answer");
     assert!(StoreError::new(Invalid, StoreOperation::List, "no").source().is_none());
+}
+
+#[test]
+fn a_row_that_does_not_follow_is_told_with_what_it_should_follow() {
+    let free = lease("a");
+    let taken = free.taken_by(&worker("one"));
+    let told = |expected, next| StoreError::check_successor(expected, next).unwrap_err().to_string();
+    let of = "the lease store refuses a put: lease stream/a: ";
+    assert_eq!(told(Expected::Absent, &taken), format!("{of}version 2 of epoch 1 does not follow from no row"));
+    let back = Lease { epoch: free.epoch, ..taken.released(&worker("one")) };
+    let row = Expected::row(&taken);
+    assert_eq!(told(row, &back), format!("{of}version 3 of epoch 0 does not follow from version 2 of epoch 1"));
+    assert!(StoreError::check_successor(row, &taken.released(&worker("one"))).is_ok());
 }
