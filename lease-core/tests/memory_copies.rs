@@ -29,6 +29,6 @@ fn a_table_that_goes_back_has_the_leases_and_the_workers_of_its_copy_in_every_ap
     store.go_back_to(&copy);
     for table in [&store, &other] {
         assert_eq!(block_on_ready(table.list()).unwrap(), std::slice::from_ref(&kept));
-        assert_eq!(workers(table, &worker_row("kept")), ["kept"]);
+        assert_eq!(workers(table, &worker_row("witness")), ["kept", "witness"]);
     }
 }
