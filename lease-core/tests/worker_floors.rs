@@ -190,3 +190,37 @@ fn after_a_failed_call_nothing_is_created_until_a_list_has_shown_what_is_there()
     let commands = stage.beat_and_show(&rows);
     assert!(is_created(&commands), "it is there: {commands:?}");
 }
+
+/// Others that the last list had may be gone, too, whether the store tells a floor or not.
+#[test]
+fn after_an_answer_that_shows_a_row_lost_nothing_is_created_until_a_list_has_come() {
+    let mut stage = Stage::set(&[free_lease("x", &[]), free_lease("y", &[])]);
+    let rows: Vec<Lease> = taken(&stage.beat()).into_iter().cloned().collect();
+    for row in &rows {
+        tell(&mut stage, Event::PutAnswered { key: row.key.clone(), answer: Ok(Outcome::Applied) });
+    }
+    let (x, y) = (rows[0].clone(), rows[1].clone());
+    tell(&mut stage, Event::CheckpointAsked { key: x.key.clone(), epoch: x.epoch, position: after(5) });
+    tell(&mut stage, Event::PutAnswered { key: x.key, answer: Ok(Outcome::Conflict { current: None }) });
+    let children = vec![shard("child", &["y"])];
+    let is_created = |commands: &[Command]| {
+        taken(commands).iter().any(|lease| lease.key.shard.as_str() == "child" && lease.last_change == Change::Created)
+    };
+    let commands = tell(&mut stage, Event::ShardEnded { key: y.key.clone(), epoch: y.epoch, children });
+    assert!(!is_created(&commands), "its parent's row may be gone: {commands:?}");
+    let commands = stage.beat_and_show(std::slice::from_ref(&y));
+    assert!(is_created(&commands), "it is there: {commands:?}");
+}
+
+/// It is not what this worker wrote, though it is a release.
+#[test]
+fn a_checkpoint_refused_by_what_somebody_else_has_released_ends_the_reading() {
+    let (mut stage, take) = taking();
+    stage.tell(Event::PutAnswered { key: take.key.clone(), answer: Ok(Outcome::Applied) });
+    let (key, epoch) = (take.key.clone(), take.epoch);
+    stage.tell(Event::CheckpointAsked { key: key.clone(), epoch, position: after(5) });
+    let current = Some(take.released(&worker("elsewhere")));
+    let commands = stage.tell(Event::PutAnswered { key, answer: Ok(Outcome::Conflict { current }) });
+    let is_stopped = |command: &Command| matches!(command, Command::StopShard { .. });
+    assert!(commands.iter().any(is_stopped), "{commands:?}");
+}

@@ -74,3 +74,25 @@ impl Worker {
         self.table.with_descendants(waiting)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stream_types::Position;
+
+    use super::*;
+    use crate::testing::lease;
+
+    #[test]
+    fn only_a_lease_that_was_not_finished_is_missing_and_only_for_a_while() {
+        let at = |seconds| Moment::START.after(Duration::from_secs(seconds));
+        let (open, other) = (lease("open"), lease("other"));
+        let finished = Lease { position: Position::End, ..lease("finished") };
+        let mut lost = LostLeases::default();
+        lost.note(&open, at(1));
+        lost.note(&finished, at(1));
+        let is_missing = |lease: &Lease, now| lost.is_missing(&lease.key.shard, Duration::from_secs(10), now);
+        assert!(is_missing(&open, at(1)) && is_missing(&open, at(10)));
+        assert!(!is_missing(&open, at(11)), "the stream no longer has it");
+        assert!(!is_missing(&finished, at(1)) && !is_missing(&other, at(1)));
+    }
+}
