@@ -224,3 +224,40 @@ fn a_checkpoint_refused_by_what_somebody_else_has_released_ends_the_reading() {
     let is_stopped = |command: &Command| matches!(command, Command::StopShard { .. });
     assert!(commands.iter().any(is_stopped), "{commands:?}");
 }
+
+/// Its wake-up would be in the past until then.
+#[test]
+fn a_write_that_waits_for_the_floor_wakes_nobody() {
+    let (mut stage, take) = taking();
+    stage.tell(failed(&take));
+    stage.heartbeat();
+    stage.now += Duration::from_secs(1);
+    stage.tell(Event::TimePassed);
+    assert!(stage.worker.next_wake().is_none_or(|wake| wake.elapsed() > stage.now));
+}
+
+/// It may be for the child of a row that is lost.
+#[test]
+fn a_creation_that_waits_to_be_sent_again_is_given_up_when_an_answer_shows_a_row_lost() {
+    let mut stage = Stage::set(&[free_lease("x", &[]), free_lease("y", &[])]);
+    let rows: Vec<Lease> = taken(&stage.beat()).into_iter().cloned().collect();
+    for row in &rows {
+        tell(&mut stage, Event::PutAnswered { key: row.key.clone(), answer: Ok(Outcome::Applied) });
+    }
+    let (x, y) = (rows[0].clone(), rows[1].clone());
+    let children = vec![shard("child", &["y"])];
+    let commands = tell(&mut stage, Event::ShardEnded { key: y.key, epoch: y.epoch, children });
+    let created = taken(&commands)[0].clone();
+    assert_eq!(created.last_change, Change::Created);
+    tell(&mut stage, Event::CheckpointAsked { key: x.key.clone(), epoch: x.epoch, position: after(5) });
+    tell(&mut stage, failed(&created));
+    tell(&mut stage, Event::PutAnswered { key: x.key, answer: Ok(Outcome::Conflict { current: None }) });
+    let mut commands = Vec::new();
+    // The list that is asked for meanwhile is long under way.
+    for _ in 0..5 {
+        let woken = stage.wake();
+        commands.extend(sent(woken.clone()).map(|row| stage.written(row)).unwrap_or_default());
+        commands.extend(woken);
+    }
+    assert!(!taken(&commands).contains(&&created), "before a list has come: {commands:?}");
+}
