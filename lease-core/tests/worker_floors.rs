@@ -182,7 +182,12 @@ fn after_a_failed_call_nothing_is_created_until_a_list_has_shown_what_is_there()
     let rows = [take.clone(), free_lease("other", &[]).taken_by(&other)];
     stage.tell(Event::Hinted);
     stage.beat_and_show(&rows);
+    stage.tell(Event::Hinted);
+    stage.beat();
     stage.tell(Event::ForgetFailed);
+    // It was asked for before that.
+    stage.wants_leases = false;
+    tell(&mut stage, Event::LeasesListed(Ok(rows.to_vec())));
     let children = vec![shard("child", &["shard", "other"])];
     let is_created = |commands: &[Command]| taken(commands).iter().any(|lease| lease.last_change == Change::Created);
     let commands = tell(&mut stage, Event::ShardEnded { key: take.key, epoch: take.epoch, children });

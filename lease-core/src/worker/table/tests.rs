@@ -106,3 +106,17 @@ fn a_row_of_another_epoch_at_its_version_and_one_of_a_lower_epoch_show_that_rows
     assert!(is_lost(&row(5, 3), &row(6, 2)));
     assert!(!is_lost(&row(5, 3), &row(6, 3)) && !is_lost(&row(5, 3), &row(6, 4)) && !is_lost(&row(5, 3), &row(5, 3)));
 }
+
+#[test]
+fn a_write_that_waits_is_refuted_by_an_older_row_but_not_by_one_of_an_earlier_try() {
+    let at = |seconds| Moment::START.after(Duration::from_secs(seconds));
+    let row = Lease { version: Version(5), epoch: Epoch(3), ..lease("a") };
+    let next = Lease { version: Version(6), epoch: Epoch(9), ..row.clone() };
+    let mut table = Table::default();
+    table.replace(vec![row.clone()], at(0));
+    let _put = table.write_over(&row, next.clone(), at(1));
+    table.postpone(&row.key, at(2));
+    let earlier_try = Lease { epoch: Epoch(4), ..next };
+    assert!([&row, &earlier_try].iter().all(|found| table.refuted(std::slice::from_ref(*found), at(3)).is_empty()));
+    assert_eq!(table.refuted(&[Lease { version: Version(4), ..row }], at(3)).len(), 1);
+}
