@@ -196,15 +196,20 @@ fn after_a_failed_call_nothing_is_created_until_a_list_has_shown_what_is_there()
     assert!(is_created(&commands), "it is there: {commands:?}");
 }
 
-/// Others that the last list had may be gone, too, whether the store tells a floor or not.
-#[test]
-fn after_an_answer_that_shows_a_row_lost_nothing_is_created_until_a_list_has_come() {
+/// A worker that reads two shards, of a store without a floor.
+fn reading_two() -> (Stage, Lease, Lease) {
     let mut stage = Stage::set(&[free_lease("x", &[]), free_lease("y", &[])]);
     let rows: Vec<Lease> = taken(&stage.beat()).into_iter().cloned().collect();
     for row in &rows {
         tell(&mut stage, Event::PutAnswered { key: row.key.clone(), answer: Ok(Outcome::Applied) });
     }
-    let (x, y) = (rows[0].clone(), rows[1].clone());
+    (stage, rows[0].clone(), rows[1].clone())
+}
+
+/// Others that the last list had may be gone, too, whether the store tells a floor or not.
+#[test]
+fn after_an_answer_that_shows_a_row_lost_nothing_is_created_until_a_list_has_come() {
+    let (mut stage, x, y) = reading_two();
     tell(&mut stage, Event::CheckpointAsked { key: x.key.clone(), epoch: x.epoch, position: after(5) });
     tell(&mut stage, Event::PutAnswered { key: x.key, answer: Ok(Outcome::Conflict { current: None }) });
     let children = vec![shard("child", &["y"])];
@@ -244,12 +249,7 @@ fn a_write_that_waits_for_the_floor_wakes_nobody() {
 /// It may be for the child of a row that is lost.
 #[test]
 fn a_creation_that_waits_to_be_sent_again_is_given_up_when_an_answer_shows_a_row_lost() {
-    let mut stage = Stage::set(&[free_lease("x", &[]), free_lease("y", &[])]);
-    let rows: Vec<Lease> = taken(&stage.beat()).into_iter().cloned().collect();
-    for row in &rows {
-        tell(&mut stage, Event::PutAnswered { key: row.key.clone(), answer: Ok(Outcome::Applied) });
-    }
-    let (x, y) = (rows[0].clone(), rows[1].clone());
+    let (mut stage, x, y) = reading_two();
     let children = vec![shard("child", &["y"])];
     let commands = tell(&mut stage, Event::ShardEnded { key: y.key, epoch: y.epoch, children });
     let created = taken(&commands)[0].clone();
